@@ -1,0 +1,3 @@
+//! The window's build steps come with the feature `desktop`; without it there are none.
+
+fn main() {}

@@ -1,0 +1,304 @@
+//! Who can be paid, and what their paths mean. All of it is data: one TOML file per
+//! provider in `providers/`, and `providers/_paths.toml` for what paths mean everywhere.
+//!
+//! Adding a provider is adding a file there; see `src-tauri/ARCHITECTURE.md`.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+use crate::format::Format;
+use crate::receipt::Kind;
+
+/// How a stored key is shown to a provider.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Auth {
+    /// `authorization: Bearer …`
+    #[default]
+    Bearer,
+    /// `x-api-key: …`
+    XApiKey,
+    /// `x-goog-api-key: …`
+    XGoogApiKey,
+    /// `api-key: …`
+    ApiKey,
+    /// Needs no key: callable without one.
+    None,
+}
+
+/// Whose machines serve it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hosting {
+    /// A company's, paid per use.
+    #[default]
+    Hosted,
+    /// The user's own: free unless a rate per hour is given.
+    Local,
+}
+
+/// Whether `output` includes reasoning tokens when totals do not tell (wire-format fact).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reasoning {
+    /// A part of the output count.
+    #[default]
+    Inside,
+    /// Beside the output count.
+    Outside,
+}
+
+/// Everything that is known about one provider.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provider {
+    /// The first path segment and the word on receipts. Taken from the file's name.
+    #[serde(skip)]
+    pub id: Box<str>,
+    /// For people.
+    pub name: Box<str>,
+    /// The origin: what stands before the path as sent. Absent: the user must configure it.
+    pub base_url: Option<Box<str>>,
+    /// What to tell the user who has not configured a `base_url`.
+    pub configure: Option<Box<str>>,
+    /// What stands between the origin and a bare `/v1/…` path, such as `/openai`.
+    #[serde(default)]
+    pub bare_prefix: Box<str>,
+    /// How a stored key is shown.
+    #[serde(default)]
+    pub auth: Auth,
+    /// Whose machines.
+    #[serde(default)]
+    pub hosting: Hosting,
+    /// Whether it honours `stream_options.include_usage` on OpenAI-shaped streams.
+    #[serde(default)]
+    pub usage_assist: bool,
+    /// Where reasoning is counted when totals do not tell.
+    #[serde(default)]
+    pub reasoning: Reasoning,
+    /// Hosts that are this provider: exact names, or `.suffix` for a registered suffix.
+    #[serde(default)]
+    pub hosts: Vec<Box<str>>,
+    /// Response headers that may carry the provider's request id, best first.
+    #[serde(default)]
+    pub request_id_headers: Vec<Box<str>>,
+    /// What its paths mean, before the general table is asked.
+    #[serde(default)]
+    pub paths: Vec<PathRule>,
+}
+
+/// What a path means. Patterns are matched against the last segments of the path;
+/// in a segment `*` is any text and `{model}` any text that is the model.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PathRule {
+    /// Such as `chat/completions` or `models/{model}:generateContent`.
+    path: Box<str>,
+    /// Only for this method, such as `GET`.
+    method: Option<Box<str>>,
+    /// The wire format spoken there.
+    format: Option<Format>,
+    /// What sort of call it is.
+    kind: Kind,
+}
+
+/// What one request's path means.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Route {
+    /// The wire format, if a rule knows one.
+    pub format: Option<Format>,
+    /// What sort of call; `other` where no rule matches.
+    pub kind: Kind,
+    /// The model, where the path names it (percent-decoded).
+    pub model: Option<Box<str>>,
+    /// The last path segment, such as a verb that tells whether the answer streams.
+    pub verb: Box<str>,
+}
+
+impl Default for Kind {
+    fn default() -> Self {
+        Self::Other
+    }
+}
+
+impl Provider {
+    /// A provider the user declared: an OpenAI-compatible server until its answers say otherwise.
+    pub fn declared(id: &str, base_url: &str) -> Self {
+        Self {
+            id: id.into(),
+            name: id.into(),
+            base_url: Some(base_url.into()),
+            configure: None,
+            bare_prefix: "".into(),
+            auth: Auth::Bearer,
+            hosting: Hosting::Hosted,
+            usage_assist: false,
+            reasoning: Reasoning::Inside,
+            hosts: Vec::new(),
+            request_id_headers: Vec::new(),
+            paths: Vec::new(),
+        }
+    }
+
+    /// What `path` (without query) means with this provider.
+    pub fn route(&self, method: &str, path: &str) -> Route {
+        let decoded = percent_decode(path);
+        let raw_segments: Vec<&str> = path.split('/').filter(|s| !s.is_empty()).collect();
+        let segments: Vec<String> = raw_segments.iter().map(|s| percent_decode(s)).collect();
+        let verb = decoded.rsplit(['/', ':']).next().unwrap_or_default().into();
+        let rules = self.paths.iter().chain(GENERAL.iter());
+        for rule in rules {
+            if rule.method.as_deref().is_some_and(|m| m != method) {
+                continue;
+            }
+            if let Some(model) = tail_match(&rule.path, &segments) {
+                return Route { format: rule.format, kind: rule.kind, model, verb };
+            }
+        }
+        Route { verb, ..Route::default() }
+    }
+
+    /// Whether `host` (no port) belongs to this provider, by exact name or registered suffix.
+    pub fn owns_host(&self, host: &str) -> bool {
+        let host = host.to_ascii_lowercase();
+        self.hosts.iter().any(|known| match known.strip_prefix('.') {
+            Some(_) => host.ends_with(&**known) && host.len() > known.len(),
+            None => **known == *host,
+        })
+    }
+}
+
+/// Matches the pattern against the last segments; `Some(model)` on a match.
+#[expect(clippy::option_option, reason = "outer: match, inner: a model was captured")]
+fn tail_match(pattern: &str, segments: &[String]) -> Option<Option<Box<str>>> {
+    let wanted: Vec<&str> = pattern.split('/').collect();
+    let tail = segments.len().checked_sub(wanted.len()).map(|at| &segments[at..])?;
+    let mut model = None;
+    for (want, have) in wanted.iter().zip(tail) {
+        let (open, close, captures) = match (want.find("{model}"), want.find('*')) {
+            (Some(at), _) => (&want[..at], &want[at + "{model}".len()..], true),
+            (None, Some(at)) => (&want[..at], &want[at + 1..], false),
+            (None, None) if want == have => continue,
+            (None, None) => return None,
+        };
+        let inner = have.strip_prefix(open)?.strip_suffix(close)?;
+        if inner.is_empty() {
+            return None;
+        }
+        if captures {
+            model = Some(inner.into());
+        }
+    }
+    Some(model)
+}
+
+/// Decodes `%XX`; leaves malformed escapes as they are, replaces invalid UTF-8.
+pub fn percent_decode(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let hex = |at: usize| bytes.get(at).and_then(|b| (*b as char).to_digit(16));
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        match (bytes[at], hex(at + 1), hex(at + 2)) {
+            (b'%', Some(high), Some(low)) => {
+                out.push((high * 16 + low) as u8);
+                at += 3;
+            }
+            (byte, _, _) => {
+                out.push(byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[derive(Deserialize)]
+struct PathFile {
+    paths: Vec<PathRule>,
+}
+
+static GENERAL: LazyLock<Vec<PathRule>> = LazyLock::new(|| {
+    let file: PathFile = toml::from_str(include_str!("../providers/_paths.toml"))
+        .expect("a test reads the built-in path table");
+    file.paths
+});
+
+/// The provider files, by id: made by the build script from the folder's listing.
+const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/provider_files.rs"));
+
+static BUILT_IN: LazyLock<Providers> = LazyLock::new(|| {
+    let read = |(id, text): &(&str, &str)| {
+        let mut provider: Provider =
+            toml::from_str(text).expect("a test reads every provider file");
+        provider.id = (*id).into();
+        (provider.id.clone(), provider)
+    };
+    Providers { by_id: FILES.iter().map(read).collect() }
+});
+
+/// All providers of one configuration.
+#[derive(Clone, Debug)]
+pub struct Providers {
+    by_id: BTreeMap<Box<str>, Provider>,
+}
+
+impl Providers {
+    /// Those that Tollgate knows without being told.
+    pub fn built_in() -> &'static Self {
+        &BUILT_IN
+    }
+
+    /// The provider with this id.
+    pub fn get(&self, id: &str) -> Option<&Provider> {
+        self.by_id.get(id)
+    }
+
+    /// Adds a provider, or replaces the one with its id.
+    pub fn insert(&mut self, provider: Provider) {
+        self.by_id.insert(provider.id.clone(), provider);
+    }
+
+    /// All of them, by id.
+    pub fn iter(&self) -> impl Iterator<Item = &Provider> {
+        self.by_id.values()
+    }
+
+    /// The one that owns this host, by exact name or registered suffix.
+    pub fn by_host(&self, host: &str) -> Option<&Provider> {
+        self.iter().find(|provider| provider.owns_host(host))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_provider_file_can_be_read() {
+        assert!(GENERAL.len() > 5);
+        assert_eq!(Providers::built_in().iter().count(), FILES.len());
+    }
+
+    #[test]
+    fn paths_are_matched_by_their_last_segments() {
+        let any = Provider::declared("x", "http://x");
+        let chat = any.route("POST", "/some/where/v1/chat/completions");
+        assert_eq!((chat.format, chat.kind), (Some(Format::OpenaiChat), Kind::Chat));
+        let gemini = any.route("POST", "/v1beta/models/some-model%3AgenerateContent");
+        assert_eq!(gemini.model.as_deref(), Some("some-model"));
+        assert_eq!(any.route("POST", "/nobody/knows").kind, Kind::Other);
+    }
+
+    #[test]
+    fn hosts_are_anchored() {
+        let mut provider = Provider::declared("x", "http://x");
+        provider.hosts = vec!["api.x.test".into(), ".api.x.test".into()];
+        assert!(provider.owns_host("api.x.test") && provider.owns_host("eu.api.x.test"));
+        assert!(
+            !provider.owns_host("api.x.test.evil.com") && !provider.owns_host("evilapi.x.test")
+        );
+    }
+}

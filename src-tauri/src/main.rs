@@ -1,0 +1,3 @@
+//! Arguments in, a command out.
+
+fn main() {}
