@@ -1,0 +1,24 @@
+# Thin: each target is one thing a person types.
+.PHONY: run test soak bench lint package setup
+
+CARGO ?= cargo
+
+run: ## build and start Tollgate; prints its addresses
+	$(CARGO) run --release --locked -- serve
+
+setup: ## what tests need beyond Rust (Debian/Ubuntu, macOS)
+	sh tests/setup.sh
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+test: setup lint ## everything
+	$(CARGO) build --locked --workspace --all-targets
+	$(CARGO) test --locked --workspace
+
+soak: setup ## what takes longer: a hundred kills, half a gigabyte up
+	TOLLGATE_SOAK=1 $(CARGO) test --locked --test it -- --nocapture soak
+
+bench: ## a table against named baselines
+	$(CARGO) run --release --locked -p bench
