@@ -5,6 +5,7 @@
 //! them; [`receipt`] is the record that everything else passes around.
 
 pub mod format;
+mod json;
 pub mod money;
 pub mod price;
 pub mod provider;

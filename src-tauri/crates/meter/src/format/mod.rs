@@ -2,6 +2,8 @@
 //!
 //! A reader is incremental, never fails, and keeps at most 64 KiB whatever passes by.
 
+mod estimate;
+
 use std::fmt;
 use std::str::FromStr;
 

@@ -1,0 +1,619 @@
+//! Reads JSON as it streams by, split anywhere, and hands over only what was asked for.
+//!
+//! A [`Scanner`] walks one document. At each value it shows its [`Sink`] the path and the
+//! kind, and the sink says what it wants: to walk in, to have the text, to have the
+//! characters counted, or nothing, which is the cheapest. The path is a slice of keys and of
+//! indices in decimal, made for slice patterns:
+//!
+//! ```ignore
+//! fn want(&mut self, path: &[&str], kind: Kind) -> Want {
+//!     match (path, kind) {
+//!         ([] | ["choices"] | ["choices", _], _) => Want::Walk,
+//!         (["model"], Kind::String) => Want::Keep(200),
+//!         (["choices", _, "text"], Kind::String) => Want::Count,
+//!         _ => Want::Skip,
+//!     }
+//! }
+//! ```
+//!
+//! Whatever passes by, a scanner holds no more than the path, one key and one kept value. It
+//! tolerates more than JSON inside skipped values and stops at garbage where it walks.
+
+use memchr::memchr2;
+
+use crate::request::TextCount;
+
+/// Walked containers inside each other; deeper ones are skipped.
+const MAX_DEPTH: usize = 16;
+/// Bytes of a key that are kept. Longer keys are cut, so they match nothing anyone asks for.
+const KEY_LIMIT: usize = 96;
+
+/// What stands at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Object,
+    Array,
+    String,
+    Number,
+    Bool,
+    Null,
+}
+
+/// What to do with a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Want {
+    /// Pass over it.
+    Skip,
+    /// Ask again for each thing inside; on a scalar the same as [`Want::Skip`].
+    Walk,
+    /// Hand its JSON text to [`Sink::kept`]. Of a string at most this many bytes are kept,
+    /// the rest is cut off; any other value that is longer is not handed over at all.
+    Keep(usize),
+    /// Count the characters of this string, or of all strings and keys inside.
+    Count,
+}
+
+/// Who is told.
+pub(crate) trait Sink {
+    /// A value begins: what to do with it? The document itself has the empty path.
+    fn want(&mut self, path: &[&str], kind: Kind) -> Want;
+    /// A value that was to be kept is complete. `json` is its JSON text.
+    fn kept(&mut self, _path: &[&str], _json: &str) {}
+    /// Some characters (never none) of a value that was to be counted have passed.
+    fn counted(&mut self, _path: &[&str], _text: TextCount) {}
+    /// A walked object or array is complete.
+    fn left(&mut self, _path: &[&str]) {}
+}
+
+/// A walked container that is still open. Its current step's text begins at `step`.
+#[derive(Clone, Copy, Debug)]
+struct Frame {
+    is_object: bool,
+    index: u32,
+    step: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Before a value.
+    Value,
+    /// Just inside `[`: a value or the end.
+    First,
+    /// Just inside `{`: a key or the end.
+    FirstKey,
+    /// After a comma in an object.
+    Key,
+    InKey,
+    Colon,
+    InString,
+    InLiteral,
+    /// Inside a container that is not walked, outside its strings.
+    Deep,
+    DeepString,
+    /// After a value in a container.
+    After,
+    Done,
+    Broken,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Escape {
+    No,
+    Slash,
+    Hex { left: u8, unit: u16 },
+}
+
+/// Walks one document.
+#[derive(Debug)]
+pub(crate) struct Scanner {
+    state: State,
+    escape: Escape,
+    want: Want,
+    /// Open containers below the one that is not walked.
+    deep: usize,
+    frames: Vec<Frame>,
+    /// The steps of all frames, one after the other.
+    steps: String,
+    /// The key or the kept value.
+    token: Vec<u8>,
+    overflowed: bool,
+}
+
+impl Default for Scanner {
+    fn default() -> Self {
+        Self {
+            state: State::Value,
+            escape: Escape::No,
+            want: Want::Skip,
+            deep: 0,
+            frames: Vec::new(),
+            steps: String::new(),
+            token: Vec::new(),
+            overflowed: false,
+        }
+    }
+}
+
+impl Scanner {
+    /// Shows the next bytes. Returns how many belong to the document: fewer than given only
+    /// when its last byte is among them.
+    pub(crate) fn push(&mut self, bytes: &[u8], sink: &mut impl Sink) -> usize {
+        let mut at = 0;
+        while at < bytes.len() && self.state != State::Done {
+            at += self.step(&bytes[at..], sink);
+        }
+        at
+    }
+
+    /// The document is an object or array and has been read to its end.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.state == State::Done
+    }
+
+    /// Nothing but white space has been seen.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.state == State::Value && self.frames.is_empty()
+    }
+
+    /// What was read is not JSON.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.state == State::Broken
+    }
+
+    /// Begins a new document, whatever became of the last one.
+    pub(crate) fn reset(&mut self) {
+        self.state = State::Value;
+        self.escape = Escape::No;
+        self.frames.clear();
+        self.steps.clear();
+    }
+
+    /// Bytes held for later.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> usize {
+        self.token.capacity() + self.steps.capacity() + self.frames.capacity() * size_of::<Frame>()
+    }
+
+    /// Takes at least one byte, or changes the state.
+    fn step(&mut self, bytes: &[u8], sink: &mut impl Sink) -> usize {
+        match self.state {
+            State::InString => self.in_string(bytes, sink),
+            State::InKey => self.in_key(bytes),
+            State::InLiteral => self.in_literal(bytes, sink),
+            State::Deep => self.in_deep(bytes, sink),
+            State::DeepString => self.in_deep_string(bytes, sink),
+            State::Done | State::Broken => bytes.len(),
+            State::Value
+            | State::First
+            | State::FirstKey
+            | State::Key
+            | State::Colon
+            | State::After => match bytes.iter().position(|b| !b.is_ascii_whitespace()) {
+                Some(at) => at + self.between(bytes[at], sink),
+                None => bytes.len(),
+            },
+        }
+    }
+
+    /// At a byte outside of tokens that is no white space. Returns 1 if it is taken, else 0.
+    fn between(&mut self, byte: u8, sink: &mut impl Sink) -> usize {
+        match (self.state, byte) {
+            (State::FirstKey | State::Key, b'"') => {
+                self.token.clear();
+                self.overflowed = false;
+                self.state = State::InKey;
+            }
+            (State::FirstKey, b'}') | (State::First, b']') => self.leave(sink),
+            (State::Colon, b':') => self.state = State::Value,
+            (State::After, b',') => self.next(),
+            (State::After, b'}' | b']') if self.in_object() == (byte == b'}') => self.leave(sink),
+            (State::Value | State::First, b'{') => self.open(Kind::Object, byte, sink),
+            (State::Value | State::First, b'[') => self.open(Kind::Array, byte, sink),
+            (State::Value | State::First, b'"') => {
+                self.begin(Kind::String, sink);
+                self.keep(b"\"");
+                self.state = State::InString;
+            }
+            (State::Value | State::First, b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => {
+                let kind = match byte {
+                    b't' | b'f' => Kind::Bool,
+                    b'n' => Kind::Null,
+                    _ => Kind::Number,
+                };
+                self.begin(kind, sink);
+                self.state = State::InLiteral;
+                return 0;
+            }
+            _ => self.state = State::Broken,
+        }
+        1
+    }
+
+    fn in_object(&self) -> bool {
+        self.frames.last().is_some_and(|frame| frame.is_object)
+    }
+
+    /// Asks what to do with the value that begins here.
+    fn begin(&mut self, kind: Kind, sink: &mut impl Sink) {
+        self.want = self.with_path(|path| sink.want(path, kind));
+        self.token.clear();
+        self.overflowed = false;
+    }
+
+    fn open(&mut self, kind: Kind, byte: u8, sink: &mut impl Sink) {
+        self.begin(kind, sink);
+        if self.want != Want::Walk || self.frames.len() == MAX_DEPTH {
+            self.deep = 1;
+            self.keep(&[byte]);
+            self.state = State::Deep;
+            return;
+        }
+        let is_object = kind == Kind::Object;
+        self.frames.push(Frame { is_object, index: 0, step: self.steps.len() });
+        if is_object {
+            self.state = State::FirstKey;
+        } else {
+            self.steps.push('0');
+            self.state = State::First;
+        }
+    }
+
+    /// After a comma.
+    fn next(&mut self) {
+        let Some(frame) = self.frames.last_mut() else { return };
+        self.steps.truncate(frame.step);
+        if frame.is_object {
+            self.state = State::Key;
+            return;
+        }
+        frame.index = frame.index.saturating_add(1);
+        push_decimal(&mut self.steps, frame.index);
+        self.state = State::Value;
+    }
+
+    /// After the closing bracket of a walked container.
+    fn leave(&mut self, sink: &mut impl Sink) {
+        if let Some(frame) = self.frames.pop() {
+            self.steps.truncate(frame.step);
+        }
+        self.with_path(|path| sink.left(path));
+        self.state = self.after_value();
+    }
+
+    fn after_value(&self) -> State {
+        if self.frames.is_empty() { State::Done } else { State::After }
+    }
+
+    /// A value that is not walked is complete.
+    fn end(&mut self, sink: &mut impl Sink) {
+        if matches!(self.want, Want::Keep(_)) && !self.overflowed {
+            let json = String::from_utf8_lossy(&self.token);
+            self.with_path(|path| sink.kept(path, &json));
+        }
+        self.state = self.after_value();
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        let Want::Keep(limit) = self.want else { return };
+        if self.overflowed || self.token.len() + bytes.len() > limit {
+            self.overflowed = true;
+        } else {
+            self.token.extend_from_slice(bytes);
+        }
+    }
+
+    fn in_string(&mut self, bytes: &[u8], sink: &mut impl Sink) -> usize {
+        let (taken, ended) = self.string_run(bytes, sink);
+        if let Want::Keep(limit) = self.want {
+            let text = if ended { &bytes[..taken - 1] } else { &bytes[..taken] };
+            let room = limit.saturating_sub(self.token.len());
+            self.token.extend_from_slice(&text[..room.min(text.len())]);
+        }
+        if ended {
+            if matches!(self.want, Want::Keep(_)) {
+                close_string(&mut self.token);
+            }
+            self.end(sink);
+        }
+        taken
+    }
+
+    fn in_key(&mut self, bytes: &[u8]) -> usize {
+        self.want = Want::Skip;
+        let (taken, ended) = self.string_run(bytes, &mut Nobody);
+        let text = if ended { &bytes[..taken - 1] } else { &bytes[..taken] };
+        let room = KEY_LIMIT - self.token.len();
+        self.token.extend_from_slice(&text[..room.min(text.len())]);
+        if ended {
+            if let Some(frame) = self.frames.last() {
+                self.steps.truncate(frame.step);
+            }
+            push_unescaped(&mut self.steps, &self.token);
+            self.state = State::Colon;
+        }
+        taken
+    }
+
+    fn in_literal(&mut self, bytes: &[u8], sink: &mut impl Sink) -> usize {
+        let ends = |b: &u8| matches!(b, b',' | b'}' | b']' | b'"') || b.is_ascii_whitespace();
+        let taken = bytes.iter().position(ends);
+        self.keep(&bytes[..taken.unwrap_or(bytes.len())]);
+        if taken.is_some() {
+            self.end(sink);
+        }
+        taken.unwrap_or(bytes.len())
+    }
+
+    fn in_deep(&mut self, bytes: &[u8], sink: &mut impl Sink) -> usize {
+        let mut at = 0;
+        for byte in bytes {
+            at += 1;
+            match byte {
+                b'"' => {
+                    self.state = State::DeepString;
+                    break;
+                }
+                b'{' | b'[' => self.deep += 1,
+                b'}' | b']' => self.deep -= 1,
+                _ => {}
+            }
+            if self.deep == 0 {
+                break;
+            }
+        }
+        self.keep(&bytes[..at]);
+        if self.deep == 0 {
+            self.end(sink);
+        }
+        at
+    }
+
+    fn in_deep_string(&mut self, bytes: &[u8], sink: &mut impl Sink) -> usize {
+        let (taken, ended) = self.string_run(bytes, sink);
+        self.keep(&bytes[..taken]);
+        if ended {
+            self.state = State::Deep;
+        }
+        taken
+    }
+
+    /// Reads on inside a string. Returns how many bytes it took and whether its closing quote
+    /// was the last of them.
+    fn string_run(&mut self, bytes: &[u8], sink: &mut impl Sink) -> (usize, bool) {
+        let counts = self.want == Want::Count;
+        let mut text = TextCount::default();
+        let mut at = 0;
+        let mut ended = false;
+        while at < bytes.len() && !ended {
+            let rest = &bytes[at..];
+            match self.escape {
+                Escape::No => {
+                    let run = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+                    if counts {
+                        text.add_utf8(&rest[..run]);
+                    }
+                    ended = rest.get(run) == Some(&b'"');
+                    if rest.get(run) == Some(&b'\\') {
+                        self.escape = Escape::Slash;
+                    }
+                    at += rest.len().min(run + 1);
+                }
+                Escape::Slash => {
+                    self.escape = match rest[0] {
+                        b'u' if counts => Escape::Hex { left: 4, unit: 0 },
+                        _ => Escape::No,
+                    };
+                    if counts && self.escape == Escape::No {
+                        text.spaced += 1;
+                    }
+                    at += 1;
+                }
+                Escape::Hex { left: 0, unit } => {
+                    text.add_utf16(unit);
+                    self.escape = Escape::No;
+                }
+                Escape::Hex { left, unit } => match (rest[0] as char).to_digit(16) {
+                    Some(digit) => {
+                        let unit = unit << 4 | digit as u16;
+                        self.escape = Escape::Hex { left: left - 1, unit };
+                        at += 1;
+                    }
+                    None => self.escape = Escape::No,
+                },
+            }
+        }
+        if text != TextCount::default() {
+            self.with_path(|path| sink.counted(path, text));
+        }
+        (at, ended)
+    }
+
+    fn with_path<R>(&self, tell: impl FnOnce(&[&str]) -> R) -> R {
+        let mut path = [""; MAX_DEPTH];
+        let mut end = self.steps.len();
+        for (slot, frame) in path.iter_mut().zip(&self.frames).take(self.frames.len()).rev() {
+            *slot = &self.steps[frame.step..end];
+            end = frame.step;
+        }
+        tell(&path[..self.frames.len()])
+    }
+}
+
+/// Wants nothing.
+struct Nobody;
+
+impl Sink for Nobody {
+    fn want(&mut self, _path: &[&str], _kind: Kind) -> Want {
+        Want::Skip
+    }
+}
+
+fn push_decimal(text: &mut String, number: u32) {
+    use std::fmt::Write as _;
+    if number < 10 {
+        text.push(char::from(b'0' + number as u8));
+    } else {
+        write!(text, "{number}").expect("strings take all");
+    }
+}
+
+/// Cuts back to the last whole character or escape, and puts the closing quote.
+fn close_string(token: &mut Vec<u8>) {
+    while token.last().is_some_and(|b| b & 0xc0 == 0x80) && std::str::from_utf8(token).is_err() {
+        token.pop();
+    }
+    if token.last().is_some_and(|b| *b >= 0xc0) {
+        token.pop();
+    }
+    if let Some(cut) = open_escape(token) {
+        token.truncate(cut);
+    }
+    token.push(b'"');
+}
+
+/// Where an escape begins that does not end within the text.
+fn open_escape(text: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    while let Some(slash) = memchr::memchr(b'\\', &text[at..]).map(|found| at + found) {
+        let long = if text.get(slash + 1) == Some(&b'u') { 6 } else { 2 };
+        if slash + long > text.len() {
+            return Some(slash);
+        }
+        at = slash + long;
+    }
+    None
+}
+
+/// Appends the text of a JSON string given without its quotes.
+fn push_unescaped(out: &mut String, inner: &[u8]) {
+    let text = String::from_utf8_lossy(inner);
+    if !text.contains('\\') {
+        out.push_str(&text);
+        return;
+    }
+    match serde_json::from_str::<String>(&format!("\"{text}\"")) {
+        Ok(text) => out.push_str(&text),
+        Err(_) => out.push_str(&text),
+    }
+}
+
+/// The text of a JSON string with its quotes, or of any other scalar as it stands.
+pub(crate) fn plain(json: &str) -> String {
+    let mut out = String::new();
+    match json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(inner) => push_unescaped(&mut out, inner.as_bytes()),
+        None => out.push_str(json),
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes down everything it is told.
+    #[derive(Default)]
+    struct Notes {
+        kept: Vec<(String, String)>,
+        left: Vec<String>,
+        text: TextCount,
+    }
+
+    impl Sink for Notes {
+        fn want(&mut self, path: &[&str], kind: Kind) -> Want {
+            match (path, kind) {
+                (["count"] | ["list", _, "count"], _) => Want::Count,
+                (["skip"], _) => Want::Skip,
+                (["cut"], _) => Want::Keep(8),
+                (["whole"], _) | (_, Kind::String | Kind::Number | Kind::Bool | Kind::Null) => {
+                    Want::Keep(100)
+                }
+                (_, Kind::Object | Kind::Array) => Want::Walk,
+            }
+        }
+
+        fn kept(&mut self, path: &[&str], json: &str) {
+            self.kept.push((path.join("/"), json.into()));
+        }
+
+        fn counted(&mut self, _path: &[&str], text: TextCount) {
+            self.text.spaced += text.spaced;
+            self.text.dense += text.dense;
+        }
+
+        fn left(&mut self, path: &[&str]) {
+            self.left.push(path.join("/"));
+        }
+    }
+
+    const DOCUMENT: &str = r#" {"a":1.5e3, "list":[true,{"count":"x\"日\u65e5\ud83d\ude00"},[null]],
+        "skip":{"a":["}",{}]},"whole":{"b" : [1,"]\""]},"cut":"12345678\n", "u\u0073e":"", "e":[],
+        "count":{"k":"ab"}} "#;
+
+    fn check(notes: &Notes) {
+        let kept: Vec<(&str, &str)> =
+            notes.kept.iter().map(|(path, json)| (&**path, &**json)).collect();
+        assert_eq!(
+            kept,
+            [
+                ("a", "1.5e3"),
+                ("list/0", "true"),
+                ("list/2/0", "null"),
+                ("whole", r#"{"b" : [1,"]\""]}"#),
+                ("cut", r#""1234567""#),
+                ("use", r#""""#),
+            ]
+        );
+        assert_eq!(notes.left, ["list/1", "list/2", "list", "e", ""]);
+        assert_eq!(notes.text, TextCount { spaced: 2 + 3, dense: 3 });
+    }
+
+    #[test]
+    fn only_what_was_asked_for_is_handed_over_however_it_is_split() {
+        for split in 0..DOCUMENT.len() {
+            let (mut notes, mut scanner) = (Notes::default(), Scanner::default());
+            let (head, tail) = DOCUMENT.as_bytes().split_at(split);
+            let taken = scanner.push(head, &mut notes);
+            scanner.push(&tail[taken.abs_diff(head.len()).min(tail.len())..], &mut notes);
+            assert!(scanner.is_complete(), "split at {split}");
+            check(&notes);
+        }
+        let (mut notes, mut scanner) = (Notes::default(), Scanner::default());
+        for byte in DOCUMENT.as_bytes() {
+            scanner.push(&[*byte], &mut notes);
+        }
+        check(&notes);
+    }
+
+    #[test]
+    fn a_document_ends_with_its_last_bracket() {
+        let mut scanner = Scanner::default();
+        assert_eq!(scanner.push(b"{\"a\":{}} {", &mut Notes::default()), 8);
+        assert!(scanner.is_complete());
+        scanner.reset();
+        assert!(scanner.is_fresh());
+    }
+
+    #[test]
+    fn garbage_is_noticed_and_never_panics() {
+        for text in ["}", "{]", "[}", "{1:2}", "hello", "[1 2]", "{\"a\" 1}", "{,}", "[,]"] {
+            let mut scanner = Scanner::default();
+            scanner.push(text.as_bytes(), &mut Notes::default());
+            assert!(scanner.is_broken(), "{text}");
+        }
+        let mut scanner = Scanner::default();
+        scanner.push(&b"[".repeat(100_000), &mut Notes::default());
+        assert!(!scanner.is_complete() && scanner.held() < 4096);
+    }
+
+    #[test]
+    fn a_cut_string_stays_json() {
+        for (whole, cut) in
+            [("1234567", "1234567"), ("12345日", "12345"), ("12345\\u00e9", "12345")]
+        {
+            let mut notes = Notes::default();
+            Scanner::default().push(format!("{{\"cut\":\"{whole}89\"}}").as_bytes(), &mut notes);
+            assert_eq!(plain(&notes.kept[0].1), cut);
+        }
+    }
+}
