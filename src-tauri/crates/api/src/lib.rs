@@ -3,5 +3,6 @@
 //! Questions are plain functions over the ledger; HTTP and the command line both parse
 //! the same parameters into the same [`query::Query`] and print the same types.
 
+pub mod export;
 pub mod period;
 pub mod problem;
