@@ -50,7 +50,7 @@ impl Code {
 
 /// What went wrong, in words for people and a code for programs.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
-#[error("{message}{}", .hint.as_deref().map(|hint| format!("\n{hint}")).unwrap_or_default())]
+#[error("{message}{}", .hint.as_deref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default())]
 pub struct Problem {
     /// For programs.
     pub code: Code,
