@@ -1,8 +1,14 @@
 //! Reads from a request only what a receipt needs: model, stream flag, tier, capabilities,
 //! and counters for an estimate. Values it does not need are skipped, not stored.
 
+mod body;
+mod multipart;
+
+use crate::format::Format;
 use crate::provider::Route;
-use crate::receipt::Capability;
+use crate::receipt::{Capability, Kind};
+use crate::request::body::Body;
+use crate::request::multipart::Form;
 
 /// What the client asked for, as far as its body has been read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,26 +46,77 @@ pub struct TextCount {
     pub dense: u64,
 }
 
-/// Reads a request body as it streams by, split anywhere.
+impl Asked {
+    fn exercises(&mut self, capability: Capability) {
+        if !self.capabilities.contains(&capability) {
+            self.capabilities.push(capability);
+        }
+    }
+
+    /// The prompt holds something besides text.
+    fn sends_media(&mut self, capability: Capability) {
+        self.has_media = true;
+        self.exercises(capability);
+    }
+}
+
+/// Reads a request body as it streams by, split anywhere. Holds at most a few KiB.
 #[derive(Debug)]
 pub struct RequestScanner {
     asked: Asked,
+    reader: BodyReader,
+}
+
+#[derive(Debug)]
+enum BodyReader {
+    Json(Box<Body>),
+    Form(Box<Form>),
 }
 
 impl RequestScanner {
     /// For a request with this route and content type.
-    pub fn new(route: &Route, _content_type: Option<&str>) -> Self {
-        Self { asked: Asked { model: route.model.clone(), ..Asked::default() } }
+    pub fn new(route: &Route, content_type: Option<&str>) -> Self {
+        let reader = match content_type.and_then(Form::new) {
+            Some(form) => BodyReader::Form(Box::new(form)),
+            None => BodyReader::Json(Box::new(Body::new(route.model.is_some()))),
+        };
+        let asked = Asked {
+            model: route.model.clone(),
+            stream: streams_unless_told(route),
+            ..Asked::default()
+        };
+        Self { asked, reader }
     }
 
     /// Shows the next decoded bytes of the body.
-    pub fn push(&mut self, _bytes: &[u8]) {}
+    pub fn push(&mut self, bytes: &[u8]) {
+        match &mut self.reader {
+            BodyReader::Json(body) => body.push(bytes, &mut self.asked),
+            BodyReader::Form(form) => form.push(bytes, &mut self.asked),
+        }
+    }
 
     /// Says that the body is complete.
-    pub fn finish(&mut self) {}
+    pub fn finish(&mut self) {
+        match &self.reader {
+            BodyReader::Json(body) => self.asked.is_complete_object = body.is_one_object(),
+            BodyReader::Form(_) => {}
+        }
+    }
 
     /// What has been read so far.
     pub fn asked(&self) -> &Asked {
         &self.asked
     }
+}
+
+/// Whether the answer streams if the body says nothing about it.
+fn streams_unless_told(route: &Route) -> bool {
+    let by_format = match (route.format, route.kind) {
+        // Streams when `stream` is absent (github.com/ollama/ollama, docs/api.md, read 2026-11-20).
+        (Some(Format::Ollama), kind) => kind != Kind::Embedding,
+        _ => false,
+    };
+    let verb = &*route.verb;
+    by_format || verb.starts_with("stream") || verb.ends_with("-stream")
 }
