@@ -1,0 +1,106 @@
+//! The JSON of answers. A receipt is [`meter::Receipt`]'s own JSON; money is decimal text,
+//! absent is `null`, and totals never hide what they leave out.
+
+use std::collections::BTreeMap;
+
+use meter::receipt::Status;
+use meter::usage::{Count, Factor};
+use meter::{Money, Receipt, ReceiptId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::period::Granularity;
+
+/// The half-open period `[from, to)` a question was about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Period {
+    /// Its first instant; `null`: from the beginning.
+    pub from: Option<Timestamp>,
+    /// The first instant after it; `null`: no end.
+    pub to: Option<Timestamp>,
+    /// The zone that days were cut by.
+    pub tz: String,
+}
+
+/// The answer to `usage`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// What was asked about.
+    pub period: Period,
+    /// Everything in it.
+    pub totals: Figures,
+    /// What the rows are: `model`, `day`, `tag:team`, …; `null` without rows.
+    pub by: Option<String>,
+    /// The table: the dearest first, or oldest first where rows are times.
+    pub rows: Vec<Row>,
+    /// How wide the buckets of the series are; `null` without a series.
+    pub granularity: Option<Granularity>,
+    /// One bucket after the other, those without requests too.
+    pub series: Vec<Bucket>,
+}
+
+/// One row of a usage table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    /// The model, key, day, …; `null`: receipts that have none.
+    pub name: Option<String>,
+    /// What it came to.
+    #[serde(flatten)]
+    pub figures: Figures,
+}
+
+/// One bucket of a series.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bucket {
+    /// Its first instant.
+    pub from: Timestamp,
+    /// The first instant after it.
+    pub to: Timestamp,
+    /// What it came to.
+    #[serde(flatten)]
+    pub figures: Figures,
+}
+
+/// Sums over some receipts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Figures {
+    /// How many requests.
+    pub requests: u64,
+    /// How many of them ended how; every status is there.
+    pub statuses: BTreeMap<Status, u64>,
+    /// The exact sum of all costs that are known; `null` when none is.
+    pub cost: Option<Money>,
+    /// Requests whose cost is not known and not in the sum.
+    pub unpriced: u64,
+    /// Requests whose usage is an estimate.
+    pub estimated: u64,
+    /// Tokens in: all `input.*` and embedded text.
+    pub input_tokens: Count,
+    /// Tokens out: all `output.*`.
+    pub output_tokens: Count,
+    /// Every factor's own sum.
+    pub factors: BTreeMap<Factor, Count>,
+    /// End to end; `null` without requests.
+    pub latency: Option<Spread>,
+    /// Until the first content; `null` without streams.
+    pub ttft: Option<Spread>,
+}
+
+/// How durations are spread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spread {
+    /// The mean, in milliseconds.
+    pub mean_ms: u64,
+    /// Half of them took at most this many milliseconds.
+    pub p50_ms: u64,
+    /// 95 of a hundred took at most this many milliseconds.
+    pub p95_ms: u64,
+}
+
+/// One page of receipts, newest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Requests {
+    /// The receipts.
+    pub requests: Vec<Receipt>,
+    /// Ask again with this as `before` for the next page; `null`: this was the last one.
+    pub next: Option<ReceiptId>,
+}

@@ -1,0 +1,210 @@
+//! The questions themselves: plain functions over the ledger, asked by HTTP, the command
+//! line and the window alike.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+
+use meter::receipt::Status;
+use meter::{Receipt, ReceiptId, Timestamp};
+use store::{Demo, Filter, Questions};
+
+use crate::answer::{Bucket, Figures, Period, Requests, Row, Spread, Usage};
+use crate::export::Rows;
+use crate::period::{self, Granularity};
+use crate::problem::{Code, Problem};
+use crate::query::{By, Query, by_word};
+
+/// What a period came to: totals, a table if one was asked for, a series if one was.
+///
+/// # Errors
+/// When the ledger cannot be read, or the series would be too long to be read by anyone.
+pub fn usage(ledger: &Questions, query: &Query, now: Timestamp) -> Result<Usage, Problem> {
+    let granularity = match &query.by {
+        Some(By::Time(granularity)) => Some(*granularity),
+        Some(By::Dimension(_)) | None => query.granularity,
+    };
+    let edges = match granularity {
+        Some(granularity) => edges(ledger, query, granularity, now)?,
+        None => Vec::new(),
+    };
+    let dimension = match &query.by {
+        Some(By::Dimension(dimension)) => Some(dimension),
+        Some(By::Time(_)) | None => None,
+    };
+    let buckets = (!edges.is_empty()).then_some(&*edges);
+    let found = ledger.usage(&query.filter, dimension, buckets)?;
+    let series: Vec<Bucket> = edges
+        .windows(2)
+        .zip(found.series)
+        .map(|(edge, sums)| Bucket { from: edge[0], to: edge[1], figures: figures(sums) })
+        .collect();
+    let rows = match &query.by {
+        Some(By::Time(granularity)) => time_rows(&series, *granularity, query),
+        Some(By::Dimension(_)) => dearest_first(found.rows),
+        None => Vec::new(),
+    };
+    Ok(Usage {
+        period: Period {
+            from: query.filter.from,
+            to: query.filter.to,
+            tz: query.zone.name().to_owned(),
+        },
+        totals: figures(found.totals),
+        by: query.by.as_ref().map(by_word),
+        rows,
+        granularity: query.granularity,
+        series: if query.granularity.is_some() { series } else { Vec::new() },
+    })
+}
+
+/// Where the buckets of a series begin and end; nothing when there is nothing to show.
+fn edges(
+    ledger: &Questions,
+    query: &Query,
+    granularity: Granularity,
+    now: Timestamp,
+) -> Result<Vec<Timestamp>, Problem> {
+    let from = match query.filter.from {
+        Some(from) => from,
+        None => match ledger.requests_after(&query.filter, None, 1)?.first() {
+            Some(oldest) => oldest.started_at,
+            None => return Ok(Vec::new()),
+        },
+    };
+    let to = query.filter.to.unwrap_or(Timestamp::from_millis(now.millis() + 1));
+    period::edges(granularity, query.zone, from, to.max(from)).ok_or_else(|| {
+        let most = period::MOST_BUCKETS;
+        Problem::new(Code::BadParameter, format!("more than {most} times `{granularity}` is too long a series"))
+            .hint("Ask for a shorter period or a wider granularity.")
+    })
+}
+
+fn time_rows(series: &[Bucket], granularity: Granularity, query: &Query) -> Vec<Row> {
+    let busy = series.iter().filter(|bucket| bucket.figures.requests != 0);
+    busy.map(|bucket| Row {
+        name: Some(period::label(granularity, query.zone, bucket.from)),
+        figures: bucket.figures.clone(),
+    })
+    .collect()
+}
+
+fn dearest_first(rows: Vec<(Option<String>, store::Figures)>) -> Vec<Row> {
+    let mut rows: Vec<Row> =
+        rows.into_iter().map(|(name, sums)| Row { name, figures: figures(sums) }).collect();
+    rows.sort_by(|a, b| {
+        let dear = |row: &Row| (row.figures.cost, row.figures.requests);
+        dear(b).cmp(&dear(a)).then_with(|| a.name.cmp(&b.name))
+    });
+    rows
+}
+
+fn figures(sums: store::Figures) -> Figures {
+    let spread = |s: store::Spread| Spread { mean_ms: s.mean, p50_ms: s.p50, p95_ms: s.p95 };
+    let count = |status: &Status| sums.statuses.get(status).copied().unwrap_or(0);
+    let statuses: BTreeMap<Status, u64> =
+        Status::ALL.iter().map(|status| (*status, count(status))).collect();
+    // Zero is a sum of costs; without a single one there is no sum.
+    let is_known = sums.unpriced < sums.requests || sums.requests == 0;
+    Figures {
+        requests: sums.requests,
+        statuses,
+        cost: is_known.then_some(sums.cost),
+        unpriced: sums.unpriced,
+        estimated: sums.estimated,
+        input_tokens: sums.input_tokens,
+        output_tokens: sums.output_tokens,
+        factors: sums.factors,
+        latency: sums.latency.map(spread),
+        ttft: sums.ttft.map(spread),
+    }
+}
+
+/// One page of receipts, newest first.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub fn requests(ledger: &Questions, query: &Query) -> Result<Requests, Problem> {
+    // One more than asked for tells whether there is a next page.
+    let mut requests = ledger.requests(&query.filter, query.before, query.limit + 1)?;
+    let next = if requests.len() > query.limit {
+        requests.truncate(query.limit);
+        requests.last().map(|oldest| oldest.id)
+    } else {
+        None
+    };
+    Ok(Requests { requests, next })
+}
+
+/// The receipt whose id is `text` or, if there is only one such, begins with it.
+///
+/// # Errors
+/// When the ledger cannot be read, or none or several receipts answer to that.
+pub fn receipt(ledger: &Questions, text: &str) -> Result<Receipt, Problem> {
+    let shown: String = text.chars().take(100).collect();
+    let nothing = || {
+        Problem::new(Code::NotFound, format!("there is no receipt `{shown}`"))
+            .hint("Copy an id, or its first 18 characters, from `tollgate requests`.")
+    };
+    if let Ok(id) = text.parse::<ReceiptId>() {
+        return ledger.receipt(id)?.ok_or_else(nothing);
+    }
+    let prefix = text.to_ascii_lowercase();
+    let Some(last) = last_id(&prefix) else { return Err(nothing()) };
+    let everything = Filter { demo: Demo::With, ..Filter::default() };
+    let mut found = ledger.requests(&everything, Some(last), 6)?;
+    found.retain(|receipt| receipt.id.to_string().starts_with(&prefix));
+    match found.len() {
+        0 => Err(nothing()),
+        1 => Ok(found.swap_remove(0)),
+        _ => {
+            let ids: Vec<String> = found.iter().map(|r| format!("`{}`", r.id)).collect();
+            Err(Problem::new(Code::Ambiguous, format!("several receipts begin with `{shown}`"))
+                .hint(format!("Such as {}.", ids.join(", "))))
+        }
+    }
+}
+
+/// The largest id that begins with `prefix`, or nothing when no id can.
+fn last_id(prefix: &str) -> Option<ReceiptId> {
+    const LARGEST: &str = "ffffffff-ffff-7fff-bfff-ffffffffffff";
+    let shape = |(at, c): (usize, char)| match at {
+        8 | 13 | 18 | 23 => c == '-',
+        _ => c.is_ascii_hexdigit(),
+    };
+    if prefix.is_empty() || prefix.len() > LARGEST.len() || !prefix.chars().enumerate().all(shape) {
+        return None;
+    }
+    format!("{prefix}{}", &LARGEST[prefix.len()..]).parse().ok()
+}
+
+/// Hands every receipt the query asks for to `rows`, oldest first, in constant memory;
+/// `written` is told each of them. Ends at the first error of the receiving side.
+///
+/// # Errors
+/// Outer: the ledger cannot be read. Inner: the receiving side failed.
+pub fn export<W: Write>(
+    ledger: &Questions,
+    query: &Query,
+    rows: &mut Rows<W>,
+    mut written: impl FnMut(&Receipt),
+) -> Result<io::Result<()>, Problem> {
+    let mut outcome = Ok(());
+    ledger.each(&query.filter, |receipt| match rows.write(&receipt) {
+        Ok(()) => {
+            written(&receipt);
+            ControlFlow::Continue(())
+        }
+        Err(error) => {
+            outcome = Err(error);
+            ControlFlow::Break(())
+        }
+    })?;
+    Ok(outcome)
+}
+
+impl From<store::StoreError> for Problem {
+    fn from(error: store::StoreError) -> Self {
+        Self::new(Code::LedgerUnavailable, error.to_string())
+    }
+}
