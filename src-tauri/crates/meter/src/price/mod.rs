@@ -1,29 +1,26 @@
 //! Puts money on usage lines: the price book, its calendar, and exact arithmetic.
+//!
+//! What cannot be priced is unknown, never zero, and never a guess: the id must have a
+//! record, the record a version for the instant, the version the tier and a rate for every
+//! line that counted anything. All names of providers and models are data in `prices/`.
+
+mod amount;
+pub mod ask;
+mod book;
+mod calendar;
+mod naming;
+mod rating;
+mod record;
+
+pub use amount::BadRate;
+pub use book::Book;
+pub use rating::rate;
+pub use record::{BookError, Problem};
 
 use crate::money::{Currency, Money};
 use crate::receipt::{CostState, Kind, Line, ReportedCost};
 use crate::time::Timestamp;
 use crate::usage::UsageLine;
-
-/// A price book: every rate of every model from every instant.
-#[derive(Debug)]
-pub struct Book {
-    hash: Box<str>,
-}
-
-impl Book {
-    /// The book compiled into the program, read once.
-    pub fn built_in() -> &'static Self {
-        static BUILT_IN: std::sync::LazyLock<Book> =
-            std::sync::LazyLock::new(|| Book { hash: "none".into() });
-        &BUILT_IN
-    }
-
-    /// What identifies this book on a receipt.
-    pub fn hash(&self) -> &str {
-        &self.hash
-    }
-}
 
 /// What is to be priced.
 #[derive(Clone, Copy, Debug)]
@@ -65,27 +62,4 @@ pub struct Valuation {
     pub currency: Currency,
     /// What stands behind it.
     pub state: CostState,
-}
-
-/// Prices usage. Never fails: what cannot be priced is unknown.
-pub fn rate(_book: &Book, query: &Query<'_>) -> Valuation {
-    let unpriced = |line: &UsageLine| Line {
-        factor: line.factor.clone(),
-        count: line.count,
-        unit: line.factor.unit(),
-        rate: None,
-        amount: None,
-        tier: None,
-        price_version: None,
-        basis: line.basis,
-        bound: line.bound,
-        model: line.model.clone(),
-    };
-    Valuation {
-        lines: query.lines.iter().map(unpriced).collect(),
-        cost: None,
-        subtotal: None,
-        currency: Currency::USD,
-        state: CostState::Unknown,
-    }
 }

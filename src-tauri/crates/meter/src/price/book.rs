@@ -1,0 +1,201 @@
+//! The price book: which files it has, opened when they are first needed.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::{LazyLock, OnceLock};
+
+use super::naming;
+use super::record::{Also, BookError, File, Model, Names, Problem};
+use crate::money::Currency;
+use crate::usage::Factor;
+
+/// The files and the hash of them all: made by the build script from `prices/*.json`.
+const BUILT_IN: (&str, &[(&str, &str)]) = include!(concat!(env!("OUT_DIR"), "/price_files.rs"));
+
+/// A price book: every rate of every model from every instant.
+///
+/// A file is read when its provider is first asked for, so a program that prices nothing
+/// pays nothing.
+pub struct Book {
+    hash: Box<str>,
+    shelves: BTreeMap<Box<str>, Shelf>,
+}
+
+/// One provider's file.
+struct Shelf {
+    text: Cow<'static, str>,
+    open: OnceLock<Option<Prices>>,
+}
+
+/// One provider's prices.
+#[derive(Debug)]
+pub(super) struct Prices {
+    pub(super) currency: Currency,
+    hosts: Vec<Box<str>>,
+    pub(super) other_prices_at: Vec<Box<str>>,
+    maker: bool,
+    pub(super) user_named: bool,
+    pub(super) tier_names: BTreeMap<Box<str>, Box<str>>,
+    pub(super) billed_as: BTreeMap<Factor, Factor>,
+    names: Names,
+    also: Vec<Also>,
+    models: Vec<Model>,
+    by_id: HashMap<Box<str>, usize>,
+}
+
+/// A model, the book it stands in, and which tiers besides `standard` may be used.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found<'a> {
+    pub(super) model: &'a Model,
+    pub(super) prices: &'a Prices,
+    /// Absent: all of them.
+    pub(super) tiers: Option<&'a [Box<str>]>,
+}
+
+impl Book {
+    /// The book compiled into the program.
+    pub fn built_in() -> &'static Self {
+        static BOOK: LazyLock<Book> = LazyLock::new(|| {
+            let (hash, files) = BUILT_IN;
+            Book::closed(hash, files.iter().map(|(id, text)| (*id, Cow::Borrowed(*text))))
+        });
+        &BOOK
+    }
+
+    /// A book from files, by provider id, all of them checked. `hash` identifies it on receipts.
+    pub fn read<'f>(
+        hash: &str,
+        files: impl IntoIterator<Item = (&'f str, &'f str)>,
+    ) -> Result<Self, BookError> {
+        let owned = |(id, text): (_, &str)| (id, Cow::Owned(text.to_owned()));
+        let book = Self::closed(hash, files.into_iter().map(owned));
+        for (id, shelf) in &book.shelves {
+            let prices = Prices::read(id, &shelf.text)?;
+            shelf.open.get_or_init(|| Some(prices));
+        }
+        Ok(book)
+    }
+
+    fn closed<'f>(hash: &str, files: impl Iterator<Item = (&'f str, Cow<'static, str>)>) -> Self {
+        let shelf = |text| Shelf { text, open: OnceLock::new() };
+        let shelves = files.map(|(id, text)| (id.into(), shelf(text))).collect();
+        Self { hash: hash.into(), shelves }
+    }
+
+    /// What identifies this book on a receipt.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// The providers that have a file, by id.
+    pub fn providers(&self) -> impl Iterator<Item = &str> {
+        self.shelves.keys().map(|id| &**id)
+    }
+
+    /// The ids under which a provider's models are priced, each with its aliases, in order.
+    pub fn models(&self, provider: &str) -> Vec<&str> {
+        let mut ids: Vec<&str> = match self.prices(provider) {
+            Some(prices) => prices.by_id.keys().map(|id| &**id).collect(),
+            None => Vec::new(),
+        };
+        ids.sort_unstable();
+        ids
+    }
+
+    /// The provider that a host belongs to, for providers known to the book alone.
+    pub fn provider_at(&self, host: &str) -> Option<&str> {
+        let host = host.to_ascii_lowercase();
+        let owns = |id: &&str| {
+            self.prices(id).is_some_and(|prices| prices.hosts.iter().any(|h| is_at(h, &host)))
+        };
+        self.providers().find(owns)
+    }
+
+    /// The one maker that has a record for this id, if exactly one has.
+    pub fn maker_of(&self, model: &str) -> Option<&str> {
+        let makes = |id: &&str| {
+            self.prices(id).is_some_and(|own| own.maker && own.find(&own.names, model).is_some())
+        };
+        let mut makers = self.providers().filter(makes);
+        makers.next().filter(|_| makers.next().is_none())
+    }
+
+    pub(super) fn prices(&self, provider: &str) -> Option<&Prices> {
+        let shelf = self.shelves.get(provider)?;
+        // A file that cannot be read prices nothing. A test reads every built-in one.
+        shelf.open.get_or_init(|| Prices::read(provider, &shelf.text).ok()).as_ref()
+    }
+
+    /// The record for an id on the wire, in the provider's own book or one it defers to.
+    pub(super) fn find(&self, provider: &str, id: &str) -> Option<Found<'_>> {
+        let own = self.prices(provider)?;
+        if let Some(model) = own.find(&own.names, id) {
+            return Some(Found { model, prices: own, tiers: None });
+        }
+        own.also.iter().find_map(|also| {
+            let prices = self.prices(&also.book)?;
+            let model = prices.find(&own.names, id)?;
+            Some(Found { model, prices, tiers: Some(&also.tiers) })
+        })
+    }
+}
+
+impl fmt::Debug for Book {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Book").field("hash", &self.hash).finish_non_exhaustive()
+    }
+}
+
+/// Whether `known` is this host: exactly, or as `.suffix`.
+pub(super) fn is_at(known: &str, host: &str) -> bool {
+    match known.strip_prefix('.') {
+        Some(_) => host.ends_with(known) && host.len() > known.len(),
+        None => known == host,
+    }
+}
+
+impl Prices {
+    fn read(provider: &str, text: &str) -> Result<Self, BookError> {
+        let file: File = serde_json::from_str(text).map_err(|error| BookError::Unreadable {
+            file: provider.into(),
+            reason: error.to_string().into(),
+        })?;
+        let bad = |model: &str, problem| BookError::BadRecord {
+            file: provider.into(),
+            model: model.into(),
+            problem,
+        };
+        if *file.provider != *provider {
+            return Err(bad("", Problem::Undefined(file.provider)));
+        }
+        let mut models = Vec::with_capacity(file.models.len());
+        let mut by_id = HashMap::new();
+        for text in &file.models {
+            for id in std::iter::once(&text.id).chain(&text.aliases) {
+                if by_id.insert(id.to_ascii_lowercase().into(), models.len()).is_some() {
+                    return Err(bad(&text.id, Problem::DoubleId(id.clone())));
+                }
+            }
+            models.push(text.read(&file).map_err(|problem| bad(&text.id, problem))?);
+        }
+        Ok(Self {
+            currency: file.currency,
+            hosts: file.hosts,
+            other_prices_at: file.other_prices_at,
+            maker: file.maker,
+            user_named: file.user_named,
+            tier_names: file.tier_names,
+            billed_as: file.billed_as,
+            names: file.names,
+            also: file.also,
+            models,
+            by_id,
+        })
+    }
+
+    fn find(&self, names: &Names, id: &str) -> Option<&Model> {
+        let known = |id: &str| self.by_id.get(id).map(|at| &self.models[*at]);
+        naming::find(names, id, known)
+    }
+}

@@ -1,0 +1,283 @@
+//! One rating: which record, version, tier and rate each line gets, and what stands below.
+
+use super::amount::Ratio;
+use super::book::{Book, Found, is_at};
+use super::record::{self, Multiplier, Price, Rates, Version};
+use super::{Query, Valuation};
+use crate::money::{Currency, Money};
+use crate::receipt::{CostState, Kind, Line};
+use crate::usage::{Basis, Count, Factor, Unit, UsageLine};
+
+/// The tier of a request that says nothing else.
+const STANDARD: &str = "standard";
+/// The tier of usage that a background job of many requests reports.
+const BATCH: &str = "batch";
+
+/// Prices usage. Never fails: what cannot be priced is unknown.
+///
+/// No lines at all mean that the usage is missing: `usage_missing`. Whether a call is one
+/// for which there is nothing to pay (its usage state is `none`) only the caller knows.
+/// A line that counted zero needs no rate; a model without a record prices nothing at all.
+pub fn rate(book: &Book, query: &Query<'_>) -> Valuation {
+    if query.local {
+        return nothing_to_pay(query);
+    }
+    let main = Priced::find(book, query, None);
+    let mut lines: Vec<Line> = Vec::with_capacity(query.lines.len() + 1);
+    for line in query.lines {
+        let priced = match line.model.as_deref() {
+            Some(model) => Priced::find(book, query, Some(model)),
+            None => main,
+        };
+        lines.push(with_money(query, priced.as_ref(), line));
+    }
+    if let Some(fee) = main.and_then(|priced| flat_fee(query, &priced)) {
+        lines.push(fee);
+    }
+    let currency = main.map_or(Currency::USD, |priced| priced.found.prices.currency);
+    let free = main.is_some_and(|priced| priced.found.model.free);
+    let known = main.is_some_and(|priced| priced.version.is_some());
+    total(query, lines, currency, known, free)
+}
+
+/// Everything about the model that is the same for all lines it served.
+#[derive(Clone, Copy)]
+struct Priced<'b, 'q> {
+    found: Found<'b>,
+    tier: &'q str,
+    /// Absent: the model has no such tier at that instant.
+    version: Option<&'b Version>,
+    standard: Option<&'b Version>,
+    /// All multipliers that apply here, as one. Absent: it does not fit.
+    factor: Option<Ratio>,
+    prompt: u64,
+}
+
+impl<'b, 'q> Priced<'b, 'q>
+where
+    'b: 'q,
+{
+    /// `of_line` names another model than the receipt's own, such as an adviser's.
+    fn find(book: &'b Book, query: &Query<'q>, of_line: Option<&str>) -> Option<Self> {
+        let own = book.prices(query.provider)?;
+        let host = query.host.map(str::to_ascii_lowercase);
+        if host.is_some_and(|host| own.other_prices_at.iter().any(|known| is_at(known, &host))) {
+            return None;
+        }
+        let requested = if own.user_named { None } else { query.model_requested };
+        let id = of_line.or(query.model_served).or(requested)?;
+        let found = book.find(query.provider, id)?;
+        let tier = tier(query, &found);
+        let standard = record::at(&found.model.standard, query.at);
+        let version = if tier == STANDARD {
+            standard
+        } else if found.tiers.is_some_and(|tiers| !tiers.iter().any(|known| **known == *tier)) {
+            None
+        } else {
+            found.model.tiers.get(tier).and_then(|versions| record::at(versions, query.at))
+        };
+        let mut here = found.model.multipliers.iter().filter(|m| applies(m, query));
+        let factor = here.try_fold(Ratio::ONE, |all, multiplier| all.times(multiplier.by));
+        let prompt = prompt(query.lines, of_line);
+        Some(Self { found, tier, version, standard, factor, prompt })
+    }
+
+    /// What the receipt says about the multipliers: ` × 11/10 us`.
+    fn places(&self, query: &Query<'_>) -> String {
+        let here = self.found.model.multipliers.iter().filter(|m| applies(m, query));
+        here.map(|m| format!(" × {} {}", m.by, m.name)).collect()
+    }
+
+    /// The factor that a line is billed as: its own where the record names it.
+    fn billed<'f>(&'f self, version: &Version, factor: &'f Factor) -> Option<&'f Factor> {
+        let mut factor = factor;
+        // The table has chains of two or three; a circle ends here too.
+        for _ in 0..4 {
+            if version.names(factor) {
+                return Some(factor);
+            }
+            factor = self.found.prices.billed_as.get(factor)?;
+        }
+        None
+    }
+}
+
+/// The word of the records for the tier that served.
+fn tier<'b: 'q, 'q>(query: &Query<'q>, found: &Found<'b>) -> &'q str {
+    let word = query.service_tier.unwrap_or(STANDARD);
+    let names = &found.prices.tier_names;
+    let known = names.iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
+    let tier = known.map_or(word, |(_, tier)| &**tier);
+    let standard = [STANDARD, "default", ""].iter().any(|name| name.eq_ignore_ascii_case(tier));
+    match (standard, query.kind) {
+        (true, Kind::Batch) => BATCH,
+        (true, _) => STANDARD,
+        (false, _) => tier,
+    }
+}
+
+fn applies(multiplier: &Multiplier, query: &Query<'_>) -> bool {
+    let host = query.host.map(str::to_ascii_lowercase);
+    let here = host.is_some_and(|host| multiplier.host.iter().any(|known| is_at(known, &host)));
+    let there = query.region.is_some_and(|region| {
+        multiplier.region.iter().any(|known| known.eq_ignore_ascii_case(region))
+    });
+    (here || there) && multiplier.from <= query.at
+}
+
+/// How long the prompt was, in whole tokens: it decides about long-context rates.
+fn prompt(lines: &[UsageLine], model: Option<&str>) -> u64 {
+    let of_prompt = |line: &&UsageLine| {
+        line.factor.name().starts_with("input.") && line.model.as_deref() == model
+    };
+    let sum: Count = lines.iter().filter(of_prompt).map(|line| line.count).sum();
+    sum.millionths().div_ceil(Count::ONE)
+}
+
+impl Version {
+    fn names(&self, factor: &Factor) -> bool {
+        self.rates.names(factor)
+    }
+
+    /// The rate table that applies, and what the receipt calls it.
+    fn price<'v>(
+        &'v self,
+        query: &Query<'_>,
+        prompt: u64,
+        get: impl Fn(&'v Rates) -> Option<&'v Price>,
+    ) -> Option<(&'v Price, Option<&'v str>)> {
+        let open = self.windows.iter().filter(|window| window.holds(query.at));
+        let long = self.above.iter().filter(|above| prompt >= above.least);
+        open.map(|window| (&window.rates, &*window.name))
+            .chain(long.map(|above| (&above.rates, &*above.text)))
+            .find_map(|(rates, name)| Some((get(rates)?, Some(name))))
+            .or_else(|| Some((get(&self.rates)?, None)))
+    }
+}
+
+fn unpriced(line: &UsageLine) -> Line {
+    Line {
+        factor: line.factor.clone(),
+        count: line.count,
+        unit: line.factor.unit(),
+        rate: None,
+        amount: None,
+        tier: None,
+        price_version: None,
+        basis: line.basis,
+        bound: line.bound,
+        model: line.model.clone(),
+    }
+}
+
+fn with_money(query: &Query<'_>, priced: Option<&Priced<'_, '_>>, usage: &UsageLine) -> Line {
+    let line = unpriced(usage);
+    let Some(priced) = priced else { return line };
+    let Some(version) = priced.version else { return line };
+    // Fees of tools are one price for all tiers unless a tier states its own.
+    let is_fee = !matches!(usage.factor.unit(), Unit::Token);
+    let own = priced.billed(version, &usage.factor).map(|factor| (version, factor, priced.tier));
+    let standard = || {
+        let version = priced.standard.filter(|_| is_fee)?;
+        priced.billed(version, &usage.factor).map(|factor| (version, factor, STANDARD))
+    };
+    let Some((version, factor, tier)) = own.or_else(standard) else { return line };
+    let get = |rates| Rates::get(rates, factor, usage);
+    let Some((price, row)) = version.price(query, priced.prompt, get) else { return line };
+    let tier = row.map_or_else(|| tier.to_owned(), |row| format!("{tier} {row}"));
+    let line = Line { price_version: Some(version.name.clone()), ..line };
+    match price {
+        Price::Disputed(range) => {
+            Line { rate: Some(range.clone()), tier: Some(tier.into()), ..line }
+        }
+        Price::Within(other) => within(query, other, Line { tier: Some(tier.into()), ..line }),
+        Price::Known(rate) => {
+            let least = version.at_least.get(&usage.factor).filter(|_| !usage.count.is_zero());
+            let count = least.map_or(usage.count, |least| usage.count.max(*least));
+            let factor = if is_fee { Some(Ratio::ONE) } else { priced.factor };
+            let amount = factor.and_then(|factor| Some((factor, rate.amount(count, factor)?)));
+            let Some((factor, amount)) = amount else { return unpriced(usage) };
+            let tier = if is_fee { tier } else { tier + &priced.places(query) };
+            let (rate, tier) = (Some(rate.text(factor)), Some(tier.into()));
+            Line { rate, tier, amount: Some(amount), ..line }
+        }
+    }
+}
+
+/// Paid by another line: nothing more, if that line is there.
+fn within(query: &Query<'_>, other: &Factor, line: Line) -> Line {
+    let pays = |l: &UsageLine| l.factor == *other && !l.count.is_zero() && l.model == line.model;
+    if !query.lines.iter().any(pays) {
+        return Line { tier: None, price_version: None, ..line };
+    }
+    Line { rate: Some(format!("within {other}").into()), amount: Some(Money::ZERO), ..line }
+}
+
+/// A fee of the request itself, which no provider counts as usage.
+fn flat_fee(query: &Query<'_>, priced: &Priced<'_, '_>) -> Option<Line> {
+    let counted = |line: &UsageLine| line.factor == Factor::RequestFee;
+    let charged = priced.standard.is_some_and(|version| version.names(&Factor::RequestFee));
+    if !charged || query.lines.is_empty() || query.lines.iter().any(counted) {
+        return None;
+    }
+    let mut fee = UsageLine::reported(Factor::RequestFee, 1);
+    fee.basis = Basis::Derived;
+    Some(with_money(query, Some(priced), &fee))
+}
+
+fn total(
+    query: &Query<'_>,
+    lines: Vec<Line>,
+    currency: Currency,
+    known: bool,
+    free: bool,
+) -> Valuation {
+    let sum = sum(&lines);
+    let open = |line: &&Line| line.amount.is_none() && !line.count.is_zero();
+    let missing = lines.iter().filter(open).count();
+    let disputed = lines.iter().filter(open).any(|line| line.rate.is_some());
+    let some = lines.iter().any(|line| line.amount.is_some() && !line.count.is_zero());
+    if let Some(reported) = query.reported_cost {
+        return Valuation {
+            lines,
+            cost: Some(reported.amount),
+            subtotal: None,
+            currency: reported.currency,
+            state: CostState::ProviderReported,
+        };
+    }
+    let (cost, subtotal, state) = match sum {
+        _ if lines.is_empty() => (None, None, CostState::UsageMissing),
+        None => (None, None, CostState::Unknown),
+        _ if !known && !some => (None, None, CostState::Unknown),
+        Some(sum) if missing == 0 && free && sum == Money::ZERO => {
+            (Some(sum), None, CostState::Free)
+        }
+        Some(sum) if missing == 0 => (Some(sum), None, CostState::Priced),
+        Some(sum) if disputed => (None, some.then_some(sum), CostState::Disputed),
+        Some(sum) if some => (None, Some(sum), CostState::Partial),
+        Some(_) => (None, None, CostState::Unknown),
+    };
+    Valuation { lines, cost, subtotal, currency, state }
+}
+
+fn sum(lines: &[Line]) -> Option<Money> {
+    lines.iter().filter_map(|line| line.amount).try_fold(Money::ZERO, Money::checked_add)
+}
+
+/// The user's own machine: no charge, which is something else than unknown.
+fn nothing_to_pay(query: &Query<'_>) -> Valuation {
+    let free = |line: &UsageLine| Line {
+        rate: Some("no charge".into()),
+        amount: Some(Money::ZERO),
+        tier: Some("local".into()),
+        ..unpriced(line)
+    };
+    Valuation {
+        lines: query.lines.iter().map(free).collect(),
+        cost: Some(Money::ZERO),
+        subtotal: None,
+        currency: Currency::USD,
+        state: CostState::Free,
+    }
+}
