@@ -6,6 +6,7 @@
 
 pub mod format;
 mod json;
+mod leaves;
 pub mod money;
 pub mod price;
 pub mod provider;

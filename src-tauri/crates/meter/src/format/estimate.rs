@@ -55,7 +55,7 @@ mod tests {
     fn characters_are_counted_by_script() {
         let mut text = TextCount::default();
         text.add_utf8("naïve “日本語” 한국 😀".as_bytes());
-        assert_eq!(text, TextCount { spaced: 9, dense: 6 });
+        assert_eq!(text, TextCount { spaced: 10, dense: 6 });
         assert_eq!(text.tokens(), Count::whole(3 + 6));
         assert_eq!(TextCount::default().tokens(), Count::ZERO);
     }

@@ -1,0 +1,208 @@
+//! The usage object of the OpenAI family: chat, completions, embeddings, responses, and
+//! everyone who copies them with spellings of their own. Knows fields, not providers.
+
+use super::answer::{Answer, Call};
+use crate::leaves::Leaves;
+use crate::money::{Currency, Money};
+use crate::provider::Reasoning;
+use crate::receipt::{Anomaly, ReportedCost};
+use crate::usage::{Count, Factor, UsageLine};
+
+const INPUT: [&str; 2] = ["prompt_tokens", "input_tokens"];
+const OUTPUT: [&str; 2] = ["completion_tokens", "output_tokens"];
+const TOTAL: &str = "total_tokens";
+/// The first that is there counts; they are copies of each other.
+const CACHED: [&str; 7] = [
+    "prompt_tokens_details.cached_tokens",
+    "input_tokens_details.cached_tokens",
+    "input_tokens_details.cache_read_input_tokens",
+    "prompt_token_details.cached_tokens",
+    "cached_tokens",
+    "prompt_cache_hit_tokens",
+    "num_cached_tokens",
+];
+const WRITTEN: [&str; 3] = [
+    "prompt_tokens_details.cache_write_tokens",
+    "input_tokens_details.cache_write_tokens",
+    "input_tokens_details.cache_creation_input_tokens",
+];
+const REASONING: [&str; 4] = [
+    "completion_tokens_details.reasoning_tokens",
+    "output_tokens_details.reasoning_tokens",
+    "completion_token_details.reasoning_tokens",
+    "reasoning_tokens",
+];
+/// Where the parts of the input stand.
+const INPUT_PARTS: [&str; 3] =
+    ["prompt_tokens_details", "input_tokens_details", "input_token_details"];
+/// Where the parts of the output stand.
+const OUTPUT_PARTS: [&str; 3] =
+    ["completion_tokens_details", "output_tokens_details", "output_token_details"];
+
+/// Makes disjoint lines of the usage object and reads a cost that it states.
+pub(super) fn bill(answer: &mut Answer, call: Call<'_>) {
+    let usage = std::mem::take(&mut answer.usage);
+    input(&usage, answer);
+    output(&usage, call.reasoning, answer);
+    tools(&usage, answer);
+    answer.reported_cost = cost(&usage);
+    if answer.service_tier.is_none() {
+        answer.service_tier = usage.text("service_tier").map(Into::into);
+    }
+    answer.usage = usage;
+}
+
+/// A part of the input or output, wherever it stands.
+fn part(usage: &Leaves, places: [&str; 3], name: &str) -> Option<Count> {
+    places.iter().find_map(|place| usage.count(&format!("{place}.{name}")))
+}
+
+fn input(usage: &Leaves, answer: &mut Answer) {
+    let Some(total) = usage.first_count(&INPUT) else { return };
+    let cached = usage.first_count(&CACHED);
+    let written = usage.first_count(&WRITTEN);
+    let [audio, image, video] = ["audio_tokens", "image_tokens", "video_tokens"]
+        .map(|name| part(usage, INPUT_PARTS, name).filter(|count| !count.is_zero()));
+    let kept_apart = cached.unwrap_or_default().plus(written.unwrap_or_default());
+    let rest = match total.less(kept_apart) {
+        Some(rest) => rest,
+        None => {
+            // The sender counts like those who leave cached tokens out of the input.
+            answer.flag(Anomaly::DialectMismatch);
+            total
+        }
+    };
+    let media = [audio, image, video].into_iter().flatten().sum();
+    let text = rest.less(media).unwrap_or_else(|| {
+        answer.flag(Anomaly::PartsExceedTotal);
+        Count::ZERO
+    });
+    answer.reported(Factor::InputText, Some(text));
+    answer.reported(Factor::InputAudio, audio);
+    answer.reported(Factor::InputImage, image);
+    answer.reported(Factor::InputVideo, video);
+    answer.reported(Factor::InputCacheRead, cached);
+    writes(usage, written, answer);
+}
+
+/// Cache writes, by lifetime where that is told.
+fn writes(usage: &Leaves, written: Option<Count>, answer: &mut Answer) {
+    let Some(total) = written else { return };
+    let short = part(usage, INPUT_PARTS, "cache_write_tokens_details.ttl_30m_tokens");
+    let long = part(usage, INPUT_PARTS, "cache_write_tokens_details.ttl_12h_tokens");
+    let split = [short, long].into_iter().flatten().sum::<Count>();
+    match total.less(split) {
+        Some(rest) if !split.is_zero() => {
+            answer.reported(Factor::InputCacheWrite30m, short);
+            answer.reported(Factor::InputCacheWrite12h, long);
+            answer.reported(Factor::InputCacheWrite, Some(rest).filter(|rest| !rest.is_zero()));
+        }
+        Some(_) => answer.reported(Factor::InputCacheWrite, Some(total)),
+        None => {
+            answer.flag(Anomaly::PartsExceedTotal);
+            answer.reported(Factor::InputCacheWrite, Some(total));
+        }
+    }
+}
+
+fn output(usage: &Leaves, default: Reasoning, answer: &mut Answer) {
+    let Some(total) = usage.first_count(&OUTPUT) else { return };
+    let reasoning = usage.first_count(&REASONING).filter(|count| !count.is_zero());
+    let [audio, image] = ["audio_tokens", "image_tokens"]
+        .map(|name| part(usage, OUTPUT_PARTS, name).filter(|count| !count.is_zero()));
+    let inside = match reasoning.map(|r| place_of(r, total, usage, default)) {
+        Some((Reasoning::Inside, is_clear)) => {
+            if !is_clear {
+                answer.flag(Anomaly::ReasoningAmbiguous);
+            }
+            reasoning.unwrap_or_default()
+        }
+        Some((Reasoning::Outside, is_clear)) => {
+            if !is_clear {
+                answer.flag(Anomaly::ReasoningAmbiguous);
+            }
+            Count::ZERO
+        }
+        None => Count::ZERO,
+    };
+    let parts = [Some(inside), audio, image].into_iter().flatten().sum();
+    let text = total.less(parts).unwrap_or_else(|| {
+        answer.flag(Anomaly::PartsExceedTotal);
+        Count::ZERO
+    });
+    answer.reported(Factor::OutputText, Some(text));
+    answer.reported(Factor::OutputReasoning, reasoning);
+    answer.reported(Factor::OutputAudio, audio);
+    answer.reported(Factor::OutputImage, image);
+    answer
+        .reported(Factor::OutputCitation, usage.count("citation_tokens").filter(|c| !c.is_zero()));
+    if reasoning.is_none() && default == Reasoning::Outside {
+        hidden(usage, total, answer);
+    }
+}
+
+/// Where the reasoning is counted, and whether the numbers leave no doubt.
+fn place_of(r: Count, output: Count, usage: &Leaves, default: Reasoning) -> (Reasoning, bool) {
+    let input = usage.first_count(&INPUT).unwrap_or_default();
+    let total = usage.count(TOTAL);
+    // Whoever bills citations leaves them and the reasoning out of the total as well.
+    let total_is_partial = usage.text("citation_tokens").is_some();
+    if r > output || total == Some(input.plus(output).plus(r)) || total_is_partial {
+        return (Reasoning::Outside, true);
+    }
+    if total == Some(input.plus(output)) {
+        return (Reasoning::Inside, true);
+    }
+    (default, false)
+}
+
+/// Reasoning that shows only in the total.
+fn hidden(usage: &Leaves, output: Count, answer: &mut Answer) {
+    let (Some(total), Some(input)) = (usage.count(TOTAL), usage.first_count(&INPUT)) else {
+        return;
+    };
+    let Some(rest) = total.less(input.plus(output)).filter(|rest| !rest.is_zero()) else { return };
+    answer.derived(Factor::OutputReasoning, rest);
+}
+
+fn tools(usage: &Leaves, answer: &mut Answer) {
+    let searches = usage.first_count(&[
+        "server_tool_use_details.web_search_requests",
+        "server_side_tool_usage_details.web_search_calls",
+        "num_search_queries",
+    ]);
+    answer.reported(Factor::ToolWebSearch, searches.filter(|count| !count.is_zero()));
+    answer.reported(Factor::AudioInputSeconds, usage.count("prompt_audio_seconds"));
+}
+
+/// A cost stated in one of the known spellings, all in US dollars.
+pub(super) fn cost(usage: &Leaves) -> Option<ReportedCost> {
+    let stated = |amount: Money, source: &str| ReportedCost {
+        amount,
+        currency: Currency::USD,
+        source: source.into(),
+    };
+    if let Some(ticks) = usage.text("cost_in_usd_ticks") {
+        // One tick is 1e-10 dollars.
+        let attos = ticks.parse::<i128>().ok().filter(|t| *t >= 0)?.checked_mul(100_000_000)?;
+        return Some(stated(Money::from_attos(attos), "usage.cost_in_usd_ticks"));
+    }
+    if let Some(total) = usage.money("cost.total_cost") {
+        return Some(stated(total, "usage.cost.total_cost"));
+    }
+    let cost = usage.money("cost")?;
+    let upstream = usage.money("cost_details.upstream_inference_cost");
+    match upstream.filter(|_| usage.text("is_byok") == Some("true")) {
+        // With the user's own key upstream, `cost` is only the fee for passing it on.
+        Some(upstream) => {
+            Some(stated(cost.checked_add(upstream)?, "usage.cost + upstream_inference_cost"))
+        }
+        None => Some(stated(cost, "usage.cost")),
+    }
+}
+
+/// Input without any cache or parts, as embeddings report it.
+pub(super) fn embedded(usage: &Leaves) -> Option<UsageLine> {
+    let count = usage.first_count(&INPUT).or_else(|| usage.count(TOTAL))?;
+    Some(UsageLine::reported(Factor::EmbeddingInput, count))
+}

@@ -1,0 +1,115 @@
+//! What an answer came to: its status, and lines for what nobody reported.
+
+use super::answer::{Answer, Call};
+use super::framing::Framing;
+use super::{End, Guess, Reader, Reading};
+use crate::receipt::{Anomaly, Status, UsageState};
+use crate::request::{Asked, TextCount};
+use crate::usage::{Basis, Bound, Factor, UsageLine};
+
+/// Puts the reading together.
+pub(super) fn reading(mut reader: Reader, end: End, asked: &Asked) -> Reading {
+    let status = status(&mut reader, end);
+    let usage_state = bill(&mut reader, status, asked);
+    let answer = reader.answer;
+    let failure = answer.failure.clone().filter(|_| status == Status::Error).unwrap_or_default();
+    Reading {
+        status,
+        stream: reader.is_stream,
+        finish_reason: answer.finish_reason(),
+        model: answer.model,
+        response_id: answer.id,
+        service_tier: answer.service_tier,
+        region: answer.region,
+        error_type: failure.word,
+        error_message: failure.sentence,
+        upstream_request_id: answer.request_id,
+        lines: answer.lines,
+        usage_raw: answer.usage_raw,
+        usage_state,
+        reported_cost: answer.reported_cost,
+        anomalies: answer.anomalies,
+    }
+}
+
+fn status(reader: &mut Reader, end: End) -> Status {
+    let is_sse = matches!(reader.framing, Framing::Sse(_));
+    let is_cut = !is_sse && !reader.scanner.is_fresh();
+    if reader.unreadable > 0 || is_cut && end == End::Complete {
+        reader.answer.flag(Anomaly::Unreadable);
+    }
+    if reader.is_refused() || reader.answer.failure.is_some() {
+        // A refusal whose document was cut may have told enough.
+        if let Some(failure) = reader.answer.trouble.take() {
+            reader.answer.fail(failure);
+        }
+        return Status::Error;
+    }
+    let seen = reader.answer.seen;
+    match end {
+        End::ClientLeft if seen.usage || seen.terminal => settled(&reader.answer),
+        End::ClientLeft => Status::Cancelled,
+        End::Broken if seen.terminal => settled(&reader.answer),
+        End::Broken => Status::Error,
+        End::Complete if is_sse && reader.shape.marks_its_end() && !seen.terminal => {
+            reader.answer.flag(Anomaly::UnterminatedStream);
+            Status::Error
+        }
+        End::Complete if is_cut => Status::Error,
+        End::Complete => settled(&reader.answer),
+    }
+}
+
+fn settled(answer: &Answer) -> Status {
+    if answer.is_pending { Status::Pending } else { Status::Succeeded }
+}
+
+/// Makes lines of what was reported, then of what can be guessed.
+fn bill(reader: &mut Reader, status: Status, asked: &Asked) -> UsageState {
+    if reader.is_refused() {
+        return UsageState::None;
+    }
+    let answer = &mut reader.answer;
+    reader.shape.bill(answer, Call { asked, reasoning: reader.reasoning });
+    let has_reported = !answer.lines.is_empty();
+    if has_reported && answer.seen.usage {
+        return UsageState::Reported;
+    }
+    if matches!(status, Status::Succeeded | Status::Cancelled) && reader.status != 0 {
+        guess(answer, reader.shape.guess(), status, asked);
+    }
+    match (has_reported, answer.lines.is_empty()) {
+        (true, _) => UsageState::Partial,
+        (false, false) => UsageState::Estimated,
+        (false, true) => UsageState::Missing,
+    }
+}
+
+fn guess(answer: &mut Answer, guess: Guess, status: Status, asked: &Asked) {
+    let input = match guess {
+        Guess::PromptAndAnswer => Factor::InputText,
+        Guess::EmbeddedText => Factor::EmbeddingInput,
+        Guess::Nothing => return,
+    };
+    let has = |answer: &Answer, side: &str| {
+        answer.lines.iter().any(|line| line.factor.name().starts_with(side))
+    };
+    if !has(answer, "input.") && !has(answer, "embedding.") && !asked.has_remote_history {
+        let bound = if asked.has_media { Bound::Lower } else { Bound::Exact };
+        answer.lines.extend(estimated(input, asked.text, bound));
+    }
+    if guess == Guess::PromptAndAnswer && !has(answer, "output.") {
+        let bound = if status == Status::Cancelled { Bound::Lower } else { Bound::Exact };
+        answer.lines.extend(estimated(Factor::OutputText, answer.text, bound));
+    }
+}
+
+/// Never a zero: no text means nothing is known.
+fn estimated(factor: Factor, text: TextCount, bound: Bound) -> Option<UsageLine> {
+    let line = || UsageLine {
+        basis: Basis::Estimated,
+        bound,
+        ..UsageLine::reported(factor, text.tokens())
+    };
+    (!text.is_empty()).then(line)
+}
