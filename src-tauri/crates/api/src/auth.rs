@@ -1,0 +1,71 @@
+//! Who may ask and who may change: bearers by their scopes, our own process by itself.
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::header::AUTHORIZATION;
+use axum::middleware::Next;
+use axum::response::Response;
+use store::Scope;
+
+use crate::problem::{Code, Problem};
+
+/// Put into a request's extensions by whoever calls the router from inside the process:
+/// the window, the control socket. Nothing that comes over the network can carry it.
+#[derive(Clone, Copy, Debug)]
+pub struct Local;
+
+/// The scopes of the pass with this secret; nothing if there is no such pass.
+pub type Scopes = Arc<dyn Fn(&str) -> Option<Vec<Scope>> + Send + Sync>;
+
+/// What a part of the contract asks of its callers.
+#[derive(Clone)]
+pub(crate) struct Guard {
+    pub(crate) scopes: Scopes,
+    pub(crate) needed: Scope,
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guard").field("needed", &self.needed).finish_non_exhaustive()
+    }
+}
+
+/// Lets the request through if its caller may.
+pub(crate) async fn check(
+    State(guard): State<Guard>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    if request.extensions().get::<Local>().is_none() {
+        guard.admit(&request)?;
+    }
+    Ok(next.run(request).await)
+}
+
+impl Guard {
+    fn admit(&self, request: &Request) -> Result<(), Problem> {
+        let needed = self.needed;
+        let make_one = format!("Make a pass with `tollgate passes add NAME --scope {needed}`.");
+        let Some(secret) = bearer(request) else {
+            return Err(Problem::new(Code::Unauthenticated, "this needs a bearer token")
+                .hint(format!("{make_one} Send it as `authorization: Bearer tg_…`.")));
+        };
+        let Some(scopes) = (self.scopes)(secret) else {
+            return Err(Problem::new(Code::Unauthenticated, "this bearer token is not known")
+                .hint(make_one));
+        };
+        if scopes.contains(&needed) {
+            return Ok(());
+        }
+        Err(Problem::new(Code::Forbidden, format!("this pass lacks the scope `{needed}`"))
+            .hint(make_one))
+    }
+}
+
+fn bearer(request: &Request) -> Option<&str> {
+    let value = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, secret) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim()).filter(|s| !s.is_empty())
+}

@@ -1,0 +1,126 @@
+//! `GET export`: rows leave as they are read from the ledger, and wait when the client does.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use chrono_tz::Tz;
+use futures_util::stream;
+use meter::Timestamp;
+use store::Questions;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use crate::export::Rows;
+use crate::problem::{Code, Problem};
+use crate::query::Query;
+use crate::question;
+use crate::readers::Readers;
+
+/// Bytes that leave together.
+const CHUNK: usize = 32 * 1024;
+
+/// Chunks that may wait for the client, so an export holds at most about 100 KiB.
+const WAITING: usize = 2;
+
+/// A client that takes nothing for so long is gone.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The next bytes. None at all are the end; a channel that closes without it broke off.
+type Chunk = Result<Bytes, Problem>;
+
+/// The file that `query` asks for.
+pub(crate) async fn file(
+    readers: &Arc<Readers>,
+    query: Query,
+    now: Timestamp,
+) -> Result<Response, Problem> {
+    let format = query.format;
+    let name = format!("usage-{}.{format}", file_period(&query, now));
+    let (send, mut receive) = mpsc::channel::<Chunk>(WAITING);
+    let out = Chunks { send, runtime: Handle::current(), waiting: Vec::with_capacity(CHUNK) };
+    readers.export(move |reader| write(reader, &query, out)).await;
+    // Until the first rows are there it can still be said properly that there are none.
+    let first = receive.recv().await.unwrap_or_else(|| Err(broken_off()))?;
+    let chunks = stream::unfold((Some(first), Some(receive)), |(first, receive)| async {
+        let mut receive = receive?;
+        let next = match first {
+            Some(first) => Ok(first),
+            None => receive.recv().await.unwrap_or_else(|| Err(broken_off())),
+        };
+        match next {
+            Ok(end) if end.is_empty() => None,
+            Ok(chunk) => Some((Ok(chunk), (None, Some(receive)))),
+            // An error here cuts the connection, so that half a file never looks whole.
+            Err(problem) => Some((Err(problem), (None, None))),
+        }
+    });
+    let headers = [
+        (CONTENT_TYPE, format.media_type().to_owned()),
+        (CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
+        (CACHE_CONTROL, "no-store".to_owned()),
+    ];
+    Ok((headers, Body::from_stream(chunks)).into_response())
+}
+
+fn broken_off() -> Problem {
+    Problem::new(Code::Internal, "the export broke off")
+}
+
+/// Writes the whole file. When the client has gone there is nobody left to tell.
+fn write(reader: Result<Questions, Problem>, query: &Query, out: Chunks) {
+    let (send, runtime) = (out.send.clone(), out.runtime.clone());
+    let written = reader.and_then(|ledger| write_rows(&ledger, query, out));
+    let last = match written {
+        Ok(Ok(())) => Ok(Bytes::new()),
+        Ok(Err(_gone)) => return,
+        Err(problem) => Err(problem),
+    };
+    drop(runtime.block_on(send.send_timeout(last, PATIENCE)));
+}
+
+fn write_rows(ledger: &Questions, query: &Query, out: Chunks) -> Result<io::Result<()>, Problem> {
+    let mut rows = match Rows::begin(query.format, out) {
+        Ok(rows) => rows,
+        Err(gone) => return Ok(Err(gone)),
+    };
+    let sent = question::export(ledger, query, &mut rows, |_| {})?;
+    Ok(sent.and_then(|()| rows.finish()).and_then(|mut out| out.flush()))
+}
+
+/// `2026-11-01_2026-11-30`: the first and the last day of the export, by the asker's clock.
+fn file_period(query: &Query, now: Timestamp) -> String {
+    let date = |at: Timestamp, zone: Tz| at.utc().with_timezone(&zone).format("%Y-%m-%d").to_string();
+    let from = query.filter.from.map_or_else(|| "start".to_owned(), |from| date(from, query.zone));
+    let last = query.filter.to.map_or(now, |to| Timestamp::from_millis(to.millis() - 1));
+    format!("{from}_{}", date(last, query.zone))
+}
+
+/// A writer whose other end is an answer's body.
+struct Chunks {
+    send: mpsc::Sender<Chunk>,
+    runtime: Handle,
+    waiting: Vec<u8>,
+}
+
+impl Write for Chunks {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.waiting.extend_from_slice(bytes);
+        if self.waiting.len() >= CHUNK {
+            self.flush()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        let chunk = Bytes::from(std::mem::replace(&mut self.waiting, Vec::with_capacity(CHUNK)));
+        let sent = self.send.send_timeout(Ok(chunk), PATIENCE);
+        self.runtime.block_on(sent).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}

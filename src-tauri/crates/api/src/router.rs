@@ -1,0 +1,111 @@
+//! `/api/v1`: which address asks which question.
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::extract::{Path, Query as QueryString, State};
+use axum::http::{Method, Uri};
+use axum::response::Response;
+use axum::routing::get;
+use axum::{Json, Router, middleware};
+use chrono_tz::Tz;
+use meter::{Receipt, Timestamp};
+use store::Scope;
+use tokio::sync::watch;
+
+use crate::answer::{Requests, Usage};
+use crate::auth::{Guard, Scopes, check};
+use crate::period::Here;
+use crate::problem::{Code, Problem};
+use crate::query::{Query, Question};
+use crate::readers::Readers;
+use crate::{download, events, passes, question};
+
+/// What the time is.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Everything the contract stands on.
+#[derive(Clone)]
+pub struct Desk {
+    /// Who reads the ledger.
+    pub readers: Arc<Readers>,
+    /// What a shown secret may do.
+    pub scopes: Scopes,
+    /// A number that changes after the ledger did.
+    pub revision: watch::Receiver<u64>,
+    /// What the time is.
+    pub clock: Clock,
+    /// Where days begin for those who do not say.
+    pub zone: Tz,
+}
+
+impl fmt::Debug for Desk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Desk").field("zone", &self.zone).finish_non_exhaustive()
+    }
+}
+
+impl Desk {
+    fn here(&self) -> Here {
+        Here { now: (self.clock)(), zone: self.zone }
+    }
+
+    fn query(&self, question: Question, uri: &Uri) -> Result<(Query, Timestamp), Problem> {
+        let parameters = QueryString::<Vec<(String, String)>>::try_from_uri(uri).map_err(|_| {
+            Problem::new(Code::BadParameter, "the query string cannot be read")
+                .hint("Write `name=value` pairs joined by `&`.")
+        })?;
+        let here = self.here();
+        Ok((Query::parse(question, &parameters.0, here)?, here.now))
+    }
+}
+
+/// The management contract. Callers check `Host` and `Origin` before they come here.
+pub fn router(desk: Desk) -> Router {
+    let guard = |needed| Guard { scopes: Arc::clone(&desk.scopes), needed };
+    let reading = Router::new()
+        .route("/api/v1/usage", get(usage))
+        .route("/api/v1/requests", get(requests))
+        .route("/api/v1/requests/{id}", get(receipt))
+        .route("/api/v1/export", get(export))
+        .route("/api/v1/events", get(changes))
+        .route_layer(middleware::from_fn_with_state(guard(Scope::UsageRead), check));
+    let managing = passes::routes()
+        .route_layer(middleware::from_fn_with_state(guard(Scope::Manage), check));
+    reading
+        .merge(managing)
+        .method_not_allowed_fallback(async |method: Method| {
+            Problem::new(Code::MethodNotAllowed, format!("`{method}` is not possible here"))
+        })
+        .fallback(async |uri: Uri| {
+            let path: String = uri.path().chars().take(200).collect();
+            Problem::new(Code::NotFound, format!("there is nothing at `{path}`"))
+        })
+        .with_state(desk)
+}
+
+async fn usage(State(desk): State<Desk>, uri: Uri) -> Result<Json<Usage>, Problem> {
+    let (query, now) = desk.query(Question::Usage, &uri)?;
+    desk.readers.ask(move |ledger| question::usage(ledger, &query, now)).await.map(Json)
+}
+
+async fn requests(State(desk): State<Desk>, uri: Uri) -> Result<Json<Requests>, Problem> {
+    let (query, _) = desk.query(Question::Requests, &uri)?;
+    desk.readers.ask(move |ledger| question::requests(ledger, &query)).await.map(Json)
+}
+
+async fn receipt(
+    State(desk): State<Desk>,
+    Path(id): Path<String>,
+) -> Result<Json<Receipt>, Problem> {
+    desk.readers.ask(move |ledger| question::receipt(ledger, &id)).await.map(Json)
+}
+
+async fn export(State(desk): State<Desk>, uri: Uri) -> Result<Response, Problem> {
+    let (query, now) = desk.query(Question::Export, &uri)?;
+    download::file(&desk.readers, query, now).await
+}
+
+async fn changes(State(desk): State<Desk>) -> Response {
+    events::stream_of(desk.revision)
+}
