@@ -1,0 +1,22 @@
+//! Tollgate next to named baselines, measured in one run, as one table.
+//!
+//! One load generator, keep-alive connections, the subjects in turn. CPU time is what the
+//! kernel booked for the subject's processes, and for Tollgate it is read only after the
+//! receipts of the calls are in the ledger.
+
+mod case;
+mod load;
+mod machine;
+mod measure;
+mod memory;
+mod nginx;
+mod process;
+mod report;
+mod run;
+mod subject;
+mod table;
+mod tollgate;
+pub mod upstream;
+mod wire;
+
+pub use run::{Baseline, Plan, run};

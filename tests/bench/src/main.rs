@@ -1,0 +1,40 @@
+//! The benchmark's command line.
+
+use bench::{Baseline, Plan, run, upstream};
+use clap::{Parser, Subcommand};
+
+/// Measures Tollgate next to nginx and the bare upstream.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// How often each subject takes its turn
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Makes the rounds shorter or longer than usual
+    #[arg(long, default_value_t = 100)]
+    percent: usize,
+    /// Leaves one out
+    #[arg(long)]
+    without: Vec<Baseline>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Be the bare upstream
+    #[command(hide = true)]
+    Upstream,
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    match arguments.command {
+        Some(Command::Upstream) => upstream::serve(),
+        None => run(&Plan {
+            rounds: arguments.rounds,
+            percent: arguments.percent,
+            without: arguments.without,
+        }),
+    }
+}
