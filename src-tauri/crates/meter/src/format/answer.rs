@@ -5,7 +5,7 @@ use super::trouble::{Failure, Trouble};
 use crate::json::plain;
 use crate::leaves::Leaves;
 use crate::provider::Reasoning;
-use crate::receipt::{Anomaly, RawUsage, ReportedCost};
+use crate::receipt::{Anomaly, RawUsage, ReportedCost, Status};
 use crate::request::{Asked, TextCount};
 use crate::usage::{Basis, Count, Factor, UsageLine};
 
@@ -43,8 +43,9 @@ pub(crate) struct Answer {
     /// Collects an error inside an answer.
     pub(crate) trouble: Trouble,
     pub(crate) failure: Option<Failure>,
-    /// The answer says that its outcome is still to come.
-    pub(crate) is_pending: bool,
+    /// What the answer itself says it came to, where that is not success: still to come, or
+    /// cancelled by another call.
+    pub(crate) outcome: Option<Status>,
 }
 
 impl Answer {

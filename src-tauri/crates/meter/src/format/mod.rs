@@ -14,6 +14,7 @@ mod estimate;
 mod framing;
 mod openai_chat;
 mod openai_embeddings;
+mod openai_responses;
 mod openai_usage;
 mod outcome;
 mod trouble;
@@ -175,9 +176,9 @@ fn shape_of(format: Option<Format>) -> Box<dyn Shape> {
             Box::new(openai_chat::Chat::default())
         }
         Some(Format::OpenaiEmbeddings) => Box::new(openai_embeddings::Embeddings),
+        Some(Format::OpenaiResponses) => Box::new(openai_responses::Responses::default()),
         Some(
-            Format::OpenaiResponses
-            | Format::AnthropicMessages
+            Format::AnthropicMessages
             | Format::GeminiGenerate
             | Format::GeminiEmbed
             | Format::Ollama,

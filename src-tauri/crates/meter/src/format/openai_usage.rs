@@ -11,15 +11,15 @@ use crate::usage::{Count, Factor, UsageLine};
 const INPUT: [&str; 2] = ["prompt_tokens", "input_tokens"];
 const OUTPUT: [&str; 2] = ["completion_tokens", "output_tokens"];
 const TOTAL: &str = "total_tokens";
-/// The first that is there counts; they are copies of each other.
-const CACHED: [&str; 7] = [
+/// The first that is there counts; they are copies of each other. (`num_cached_tokens`, which
+/// stands beside them at times, is a server's own prefix cache: it changes no bill.)
+const CACHED: [&str; 6] = [
     "prompt_tokens_details.cached_tokens",
     "input_tokens_details.cached_tokens",
     "input_tokens_details.cache_read_input_tokens",
     "prompt_token_details.cached_tokens",
     "cached_tokens",
     "prompt_cache_hit_tokens",
-    "num_cached_tokens",
 ];
 const WRITTEN: [&str; 3] = [
     "prompt_tokens_details.cache_write_tokens",
@@ -61,28 +61,97 @@ fn input(usage: &Leaves, answer: &mut Answer) {
     let Some(total) = usage.first_count(&INPUT) else { return };
     let cached = usage.first_count(&CACHED);
     let written = usage.first_count(&WRITTEN);
-    let [audio, image, video] = ["audio_tokens", "image_tokens", "video_tokens"]
-        .map(|name| part(usage, INPUT_PARTS, name).filter(|count| !count.is_zero()));
-    let kept_apart = cached.unwrap_or_default().plus(written.unwrap_or_default());
-    let rest = match total.less(kept_apart) {
-        Some(rest) => rest,
-        None => {
-            // The sender counts like those who leave cached tokens out of the input.
-            answer.flag(Anomaly::DialectMismatch);
-            total
-        }
-    };
-    let media = [audio, image, video].into_iter().flatten().sum();
-    let text = rest.less(media).unwrap_or_else(|| {
+    let media = Media::of(usage);
+    let total = if media.is_outside(total, usage) { total.plus(media.sum()) } else { total };
+    let (read, wrote) = (cached.unwrap_or_default(), written.unwrap_or_default());
+    let (fresh, written) = if read > total || wrote > total {
+        // The sender counts like those who leave cached tokens out of the input.
+        answer.flag(Anomaly::DialectMismatch);
+        (total, written)
+    } else if let Some(fresh) = total.less(read.plus(wrote)) {
+        (fresh, written)
+    } else {
+        // The same tokens were called read and written.
         answer.flag(Anomaly::PartsExceedTotal);
-        Count::ZERO
+        (Count::ZERO, total.less(read))
+    };
+    let (media, text) = media.within(fresh, read).unwrap_or_else(|| {
+        answer.flag(Anomaly::PartsExceedTotal);
+        (media.cut_to(fresh), Count::ZERO)
     });
     answer.reported(Factor::InputText, Some(text));
-    answer.reported(Factor::InputAudio, audio);
-    answer.reported(Factor::InputImage, image);
-    answer.reported(Factor::InputVideo, video);
-    answer.reported(Factor::InputCacheRead, cached);
+    let lines =
+        media.fresh.into_iter().zip(FRESH).chain(media.cached.into_iter().zip(CACHED_MEDIA));
+    for (count, factor) in lines.filter(|(count, _)| !count.is_zero()) {
+        answer.reported(factor, Some(count));
+    }
+    let cached_text = read.less(media.cached.into_iter().sum()).unwrap_or_default();
+    answer.reported(Factor::InputCacheRead, cached.map(|_| cached_text));
     writes(usage, written, answer);
+}
+
+const MEDIA: [&str; 3] = ["image_tokens", "audio_tokens", "video_tokens"];
+const FRESH: [Factor; 3] = [Factor::InputImage, Factor::InputAudio, Factor::InputVideo];
+const CACHED_MEDIA: [Factor; 3] =
+    [Factor::InputCacheReadImage, Factor::InputCacheReadAudio, Factor::InputCacheReadVideo];
+
+/// Tokens of the input that are no text, fresh and cached.
+#[derive(Clone, Copy)]
+struct Media {
+    fresh: [Count; 3],
+    cached: [Count; 3],
+}
+
+impl Media {
+    /// As reported: each kind with its cached part, which is told apart only at times.
+    fn of(usage: &Leaves) -> Self {
+        let cached = MEDIA.map(|name| {
+            part(usage, INPUT_PARTS, &format!("cached_tokens_details.{name}")).unwrap_or_default()
+        });
+        let all = MEDIA.map(|name| part(usage, INPUT_PARTS, name).unwrap_or_default());
+        let mut fresh = all;
+        for (fresh, cached) in fresh.iter_mut().zip(cached) {
+            *fresh = fresh.less(cached).unwrap_or_default();
+        }
+        Self { fresh, cached }
+    }
+
+    fn sum(&self) -> Count {
+        self.fresh.into_iter().chain(self.cached).sum()
+    }
+
+    /// Some servers count media beside the input; then only the total has both.
+    fn is_outside(&self, input: Count, usage: &Leaves) -> bool {
+        let output = usage.first_count(&OUTPUT).unwrap_or_default();
+        let text = input.plus(output);
+        !self.sum().is_zero() && usage.count(TOTAL) == Some(text.plus(self.sum()))
+    }
+
+    /// The media and the text that make up `fresh` tokens. What is too much is media that was
+    /// cached, if as many were.
+    fn within(mut self, fresh: Count, read: Count) -> Option<(Self, Count)> {
+        let sum = self.fresh.into_iter().sum::<Count>();
+        let mut excess = sum.less(fresh).unwrap_or_default();
+        read.less(self.cached.into_iter().sum())?.less(excess)?;
+        for (mine, cached) in self.fresh.iter_mut().zip(&mut self.cached) {
+            let moved = (*mine).min(excess);
+            excess = excess.less(moved)?;
+            *mine = mine.less(moved)?;
+            *cached = cached.plus(moved);
+        }
+        let text = fresh.less(self.fresh.into_iter().sum())?;
+        Some((self, text))
+    }
+
+    /// No more than `fresh` in all.
+    fn cut_to(mut self, fresh: Count) -> Self {
+        let mut room = fresh;
+        for mine in &mut self.fresh {
+            *mine = (*mine).min(room);
+            room = room.less(*mine).unwrap_or_default();
+        }
+        self
+    }
 }
 
 /// Cache writes, by lifetime where that is told.

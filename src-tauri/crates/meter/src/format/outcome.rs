@@ -61,7 +61,7 @@ fn status(reader: &mut Reader, end: End) -> Status {
 }
 
 fn settled(answer: &Answer) -> Status {
-    if answer.is_pending { Status::Pending } else { Status::Succeeded }
+    answer.outcome.unwrap_or(Status::Succeeded)
 }
 
 /// Makes lines of what was reported, then of what can be guessed.
