@@ -1,0 +1,147 @@
+//! Accepts connections and serves them, until it is told to stop: then what runs may end by
+//! itself for a while, and what still runs after that is cut. What is served is not known here.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::time::Duration;
+
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::Lifetime;
+use crate::stall::Stalling;
+
+/// How patient the listener is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// For the complete head of a request.
+    pub header_read: Duration,
+    /// For a client to take more of an answer it has stopped reading.
+    pub write_stall: Duration,
+    /// For streams to end by themselves once told to stop.
+    pub grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            header_read: Duration::from_secs(30),
+            write_stall: Duration::from_secs(600),
+            grace: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Which connection a request came over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Our end: its port is the one that `Host` must name.
+    pub local: SocketAddr,
+    /// The client's end.
+    pub remote: SocketAddr,
+}
+
+/// Serves `answer` on all listeners until `lifetime.stop`, then waits for the running requests,
+/// at most for the grace period, and for what they left behind. Returns when all is over.
+pub async fn serve<A, F, B>(
+    listeners: Vec<TcpListener>,
+    limits: Limits,
+    lifetime: Lifetime,
+    answer: A,
+) where
+    A: Fn(Request<Incoming>, Peer) -> F + Clone + Send + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let mut accepting = JoinSet::new();
+    for listener in listeners {
+        accepting.spawn(accept(listener, limits, lifetime.clone(), answer.clone()));
+    }
+    while accepting.join_next().await.is_some() {}
+    lifetime.cut.cancel();
+    lifetime.tasks.close();
+    lifetime.tasks.wait().await;
+}
+
+async fn accept<A, F, B>(listener: TcpListener, limits: Limits, lifetime: Lifetime, answer: A)
+where
+    A: Fn(Request<Incoming>, Peer) -> F + Clone + Send + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = lifetime.stop.cancelled() => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, remote)) => {
+                    connections.spawn(connection(stream, remote, limits, lifetime.clone(), answer.clone()));
+                }
+                Err(error) => pause(&error).await,
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+    drop(listener);
+    let all = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(limits.grace, all).await.is_err() {
+        // Said before the connections are dropped, so that their receipts know why.
+        lifetime.cut.cancel();
+        connections.shutdown().await;
+    }
+}
+
+/// Out of file descriptors, usually: waiting lets some connections end.
+async fn pause(error: &io::Error) {
+    tracing::warn!(%error, "could not accept a connection");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+}
+
+async fn connection<A, F, B>(
+    stream: TcpStream,
+    remote: SocketAddr,
+    limits: Limits,
+    lifetime: Lifetime,
+    answer: A,
+) where
+    A: Fn(Request<Incoming>, Peer) -> F + Send,
+    F: Future<Output = Response<B>> + Send,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    // Small frames must not wait for the client's acknowledgement.
+    let (Ok(()), Ok(local)) = (stream.set_nodelay(true), stream.local_addr()) else { return };
+    let peer = Peer { local, remote };
+    let service = service_fn(move |request| {
+        let answering = answer(request, peer);
+        async { Ok::<_, Infallible>(answering.await) }
+    });
+    let io = TokioIo::new(Stalling::new(stream, limits.write_stall));
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_read)
+        .preserve_header_case(true)
+        // Upstream's answer has a date, or means to have none.
+        .auto_date_header(false)
+        .serve_connection(io, service);
+    let mut serving = pin!(serving);
+    // How a connection ended is of no interest: every request on it has its own receipt.
+    tokio::select! {
+        _ = serving.as_mut() => return,
+        () = lifetime.stop.cancelled() => serving.as_mut().graceful_shutdown(),
+    }
+    let _ = serving.await;
+}

@@ -1,0 +1,261 @@
+//! A request's body on its way up: streamed as it arrives, never held whole, read by the way.
+//!
+//! [`Upload`] is shared between the body that hyper pulls upstream and the receipt, which may be
+//! finished before the last byte left. A lock guards it for the length of one frame only.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, header};
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+use meter::provider::Route;
+use meter::request::{Asked, RequestScanner};
+
+use crate::clock::Patience;
+use crate::decode::Decoder;
+
+/// Decoded bytes of a compressed body that are looked at, at most.
+const MOST_DECODED: u64 = 256 * 1024 * 1024;
+
+/// Why a client's body did not come to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum UploadFailed {
+    /// The connection broke, or what came is no HTTP.
+    #[error("the client's request broke off")]
+    Broken,
+    /// Nothing came for too long.
+    #[error("the client stopped sending its request")]
+    Stalled,
+}
+
+/// A request's body and what has been read from it so far.
+#[derive(Debug)]
+pub(crate) struct Upload(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    incoming: Incoming,
+    patience: Patience,
+    /// Read, but not yet sent on.
+    ahead: Option<Frame<Bytes>>,
+    scan: Scan,
+    bytes: u64,
+    last: Instant,
+}
+
+/// The scanner and what stands before it.
+#[derive(Debug)]
+struct Scan {
+    scanner: RequestScanner,
+    /// Gone once the bytes cannot be understood.
+    decoder: Option<Decoder>,
+    is_finished: bool,
+}
+
+impl Scan {
+    fn new(route: &Route, headers: &HeaderMap) -> Self {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let codings = headers.get_all(header::CONTENT_ENCODING).iter();
+        let codings = codings.map(|value| value.to_str().unwrap_or("?"));
+        let scanner = RequestScanner::new(route, text(header::CONTENT_TYPE));
+        Self { scanner, decoder: Decoder::new(codings, MOST_DECODED), is_finished: false }
+    }
+
+    fn show(&mut self, bytes: &[u8]) {
+        let Some(decoder) = &mut self.decoder else { return };
+        let scanner = &mut self.scanner;
+        // A mistake of ours in reading must not stop a request.
+        let shown = AssertUnwindSafe(|| decoder.push(bytes, &mut |out| scanner.push(out)));
+        if !matches!(catch_unwind(shown), Ok(Ok(()))) {
+            self.decoder = None;
+        }
+    }
+
+    fn finish(&mut self) {
+        if !self.is_finished && self.decoder.is_some() {
+            let finished = AssertUnwindSafe(|| self.scanner.finish());
+            self.is_finished = catch_unwind(finished).is_ok();
+        }
+    }
+}
+
+impl Upload {
+    pub(crate) fn new(
+        incoming: Incoming,
+        route: &Route,
+        headers: &HeaderMap,
+        silence: Duration,
+    ) -> Arc<Self> {
+        let mut state = State {
+            patience: Patience::new(silence),
+            ahead: None,
+            scan: Scan::new(route, headers),
+            bytes: 0,
+            last: Instant::now(),
+            incoming,
+        };
+        if state.incoming.is_end_stream() {
+            state.scan.finish();
+        }
+        Arc::new(Self(Mutex::new(state)))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Body bytes that came so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.state().bytes
+    }
+
+    /// When the last of them came.
+    pub(crate) fn last_activity(&self) -> Instant {
+        self.state().last
+    }
+
+    /// Whether there is no body at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        let state = self.state();
+        state.bytes == 0 && state.incoming.is_end_stream()
+    }
+
+    /// Lets `read` see what the request asks for, as far as that is known.
+    pub(crate) fn asked<T>(&self, read: impl FnOnce(&Asked) -> T) -> T {
+        read(self.state().scan.scanner.asked())
+    }
+
+    /// Waits for the first piece of the body and reads it, without taking it off the way.
+    pub(crate) async fn look_ahead(&self) -> Result<(), UploadFailed> {
+        let first = std::future::poll_fn(|cx| self.state().poll_next(cx)).await.transpose()?;
+        self.state().ahead = first;
+        Ok(())
+    }
+
+    /// Waits for the whole body if it is no larger than `limit`. `None`: it is, or has trailers;
+    /// what was read stays on the way.
+    pub(crate) async fn collect(&self, limit: usize) -> Result<Option<Bytes>, UploadFailed> {
+        let mut all = BytesMut::new();
+        loop {
+            let next = std::future::poll_fn(|cx| self.state().poll_next(cx)).await.transpose()?;
+            match next.map(Frame::into_data) {
+                None => return Ok(Some(all.freeze())),
+                Some(Ok(data)) => all.extend_from_slice(&data),
+                // Trailers end a body, so nothing else can follow; there is no use for them here.
+                Some(Err(_)) => return Ok(Some(all.freeze())),
+            }
+            if all.len() > limit {
+                self.state().ahead = Some(Frame::data(all.freeze()));
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Reads the body to its end and keeps none of it.
+    pub(crate) async fn read_out(&self) -> Result<(), UploadFailed> {
+        while let Some(frame) = std::future::poll_fn(|cx| self.state().poll_next(cx)).await {
+            frame?;
+        }
+        Ok(())
+    }
+
+    /// Reads on for a moment, so that a client still sending can hear a "no" instead of a reset.
+    pub(crate) async fn linger(&self, limit: u64, at_most: Duration) {
+        let enough = self.bytes().saturating_add(limit);
+        let read = std::future::poll_fn(|cx| {
+            loop {
+                let mut state = self.state();
+                match ready!(state.poll_next(cx)) {
+                    Some(Ok(_)) if state.bytes < enough => {}
+                    Some(_) | None => return Poll::Ready(()),
+                }
+            }
+        });
+        // Whether it ended or not, there is nothing more to do for this client.
+        let _ = tokio::time::timeout(at_most, read).await;
+    }
+}
+
+impl State {
+    /// The next piece; every byte is counted and shown to the scanner once, here.
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UploadFailed>>> {
+        if let Some(ahead) = self.ahead.take() {
+            return Poll::Ready(Some(Ok(ahead)));
+        }
+        let polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        if polled.is_pending() {
+            return self.patience.poll_over(cx).map(|()| Some(Err(UploadFailed::Stalled)));
+        }
+        self.patience.renew();
+        self.last = Instant::now();
+        let next = ready!(polled).transpose().map_err(|_| UploadFailed::Broken);
+        if let Ok(Some(frame)) = &next
+            && let Some(data) = frame.data_ref()
+        {
+            self.bytes += data.len() as u64;
+            self.scan.show(data);
+        }
+        if matches!(next, Ok(None)) || self.incoming.is_end_stream() {
+            self.scan.finish();
+        }
+        Poll::Ready(next.transpose())
+    }
+}
+
+/// What is sent upstream.
+#[derive(Debug)]
+pub(crate) enum RequestBody {
+    /// The client's own bytes as they come.
+    Streamed(Arc<Upload>),
+    /// Bytes at hand: nothing, or a small body to which a question was added.
+    Whole(Bytes),
+}
+
+impl http_body::Body for RequestBody {
+    type Data = Bytes;
+    type Error = UploadFailed;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UploadFailed>>> {
+        match &mut *self {
+            Self::Streamed(upload) => upload.state().poll_next(cx),
+            Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Streamed(upload) => {
+                let state = upload.state();
+                state.ahead.is_none() && state.incoming.is_end_stream()
+            }
+            Self::Whole(bytes) => bytes.is_empty(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Streamed(upload) => {
+                let state = upload.state();
+                let ahead = state.ahead.as_ref().and_then(|frame| frame.data_ref());
+                let ahead = ahead.map_or(0, |data| data.len() as u64);
+                match state.incoming.size_hint().exact() {
+                    Some(rest) => SizeHint::with_exact(rest + ahead),
+                    None => SizeHint::default(),
+                }
+            }
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! An answer's body on its way to the client: every frame goes on as it came and is shown to the
+//! receipt. However the body ends (its end, an error, silence, being dropped), the receipt hears
+//! of it once.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
+
+use crate::body::BodyError;
+use crate::clock::Patience;
+use crate::demo::Script;
+use crate::tally::{Ending, Tally};
+use crate::upstream::Place;
+
+/// How long, and how many bytes, to read on for the usage of an answer whose content is complete
+/// when its client leaves.
+const DRAIN_TIME: Duration = Duration::from_secs(2);
+const DRAIN_BYTES: u64 = 256 * 1024;
+
+/// Where an answer's frames come from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// From upstream; the place in its lane is given up with the body.
+    Upstream(Incoming, #[expect(dead_code, reason = "held for its drop")] Place),
+    /// From the demonstration.
+    Local(Script),
+    /// From nowhere any more.
+    Gone,
+}
+
+impl Source {
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self {
+            Self::Upstream(incoming, _) => {
+                let polled = Pin::new(incoming).poll_frame(cx);
+                polled.map(|next| next.map(|frame| frame.map_err(|_| BodyError::Broken)))
+            }
+            Self::Local(script) => script.poll_frame(cx).map(|next| next.map(Ok)),
+            Self::Gone => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Upstream(incoming, _) => incoming.is_end_stream(),
+            Self::Local(script) => script.is_over(),
+            Self::Gone => true,
+        }
+    }
+}
+
+/// An answer's body with its receipt.
+#[derive(Debug)]
+pub(crate) struct Metered {
+    source: Source,
+    /// Gone once it has ended.
+    tally: Option<Tally>,
+    patience: Patience,
+    tasks: TaskTracker,
+}
+
+impl Metered {
+    pub(crate) fn new(source: Source, tally: Tally, tasks: TaskTracker) -> Self {
+        let patience = Patience::new(tally.snapshot().timeouts.upstream_silence);
+        let mut body = Self { source, tally: Some(tally), patience, tasks };
+        if body.source.is_end_stream() {
+            // Nobody polls a body that is at its end.
+            body.over(Ending::Complete);
+        }
+        body
+    }
+
+    pub(crate) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let next = match self.source.poll_frame(cx) {
+            Poll::Ready(next) => next,
+            Poll::Pending => match self.patience.poll_over(cx) {
+                Poll::Ready(()) => Some(Err(BodyError::TimedOut)),
+                Poll::Pending => return Poll::Pending,
+            },
+        };
+        match &next {
+            Some(Ok(frame)) => {
+                self.patience.renew();
+                if let (Some(data), Some(tally)) = (frame.data_ref(), &mut self.tally) {
+                    tally.show(data);
+                }
+                if self.source.is_end_stream() {
+                    self.over(Ending::Complete);
+                }
+            }
+            Some(Err(BodyError::TimedOut)) => self.over(Ending::TimedOut),
+            Some(Err(BodyError::Broken)) => self.over(Ending::Broken),
+            None => self.over(Ending::Complete),
+        }
+        Poll::Ready(next)
+    }
+
+    /// The one place where a receipt learns how its answer ended, but for `Drop`.
+    fn over(&mut self, how: Ending) {
+        if let Some(mut tally) = self.tally.take() {
+            tally.end(how);
+        }
+        if how != Ending::Complete {
+            self.source = Source::Gone;
+        }
+    }
+
+    pub(crate) fn is_end_stream(&self) -> bool {
+        self.source.is_end_stream()
+    }
+
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Upstream(incoming, _) => incoming.size_hint(),
+            Source::Local(script) => script.size_hint(),
+            Source::Gone => SizeHint::with_exact(0),
+        }
+    }
+}
+
+impl Drop for Metered {
+    /// The client left, or Tollgate is being stopped. Upstream is let go of at once, unless the
+    /// content is complete and only its usage is still to come.
+    fn drop(&mut self) {
+        let Some(tally) = self.tally.take() else { return };
+        let seen = tally.seen();
+        let lacks_usage = seen.content_done && !seen.usage && !seen.terminal;
+        if lacks_usage && !tally.is_stopping() && Handle::try_current().is_ok() {
+            let source = std::mem::replace(&mut self.source, Source::Gone);
+            self.tasks.spawn(drain(source, tally));
+        }
+        // Dropping the tally finishes it.
+    }
+}
+
+/// Reads the short tail of an answer that its client did not wait for.
+async fn drain(mut source: Source, mut tally: Tally) {
+    let mut left = DRAIN_BYTES;
+    let cut = tally.cut();
+    let read = async {
+        while let Some(Ok(frame)) = poll_fn(|cx| source.poll_frame(cx)).await {
+            let Some(data) = frame.data_ref() else { continue };
+            tally.show(data);
+            left = left.saturating_sub(data.len() as u64);
+            let seen = tally.seen();
+            if left == 0 || seen.usage || seen.terminal {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = read => {}
+        () = tokio::time::sleep(DRAIN_TIME) => {}
+        () = cut.cancelled() => {}
+    }
+    tally.end(Ending::ClientLeft);
+}

@@ -1,0 +1,399 @@
+//! The receipt of a running call. It is opened before anything leaves for upstream and finished
+//! exactly once: by the end of the answer, by an error, or by being dropped, which is how a
+//! client that went away (or a Tollgate that is being stopped) looks from here.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use http::{HeaderMap, StatusCode, header};
+use meter::format::{End, Reader, Reading, Seen};
+use meter::provider::Hosting;
+use meter::receipt::{
+    Anomaly, Attempt, AttemptEnd, Billing, Capability, CostState, Kind, ReportedCost, Status,
+    Technology, UsageState,
+};
+use meter::request::Asked;
+use meter::usage::UsageLine;
+use meter::{Money, Receipt, ReceiptId};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{Began, millis};
+use crate::decode::Decoder;
+use crate::refusal::Refusal;
+use crate::request_body::Upload;
+use crate::scrub::scrub;
+use crate::snapshot::Snapshot;
+use crate::{Finish, Open, valuation};
+
+/// Response headers that may carry a request id, where the provider's file names none.
+const REQUEST_ID_HEADERS: [&str; 6] = [
+    "x-request-id",
+    "request-id",
+    "x-amzn-requestid",
+    "apim-request-id",
+    "x-generation-id",
+    "cf-ray",
+];
+
+/// How a call came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// The answer is complete.
+    Complete,
+    /// Upstream broke off.
+    Broken,
+    /// Upstream fell silent.
+    TimedOut,
+    /// The client went away.
+    ClientLeft,
+    /// Tollgate is being stopped.
+    Stopped,
+}
+
+/// What a tally needs besides the receipt it begins with.
+pub(crate) struct Call {
+    pub(crate) began: Began,
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) upload: Arc<Upload>,
+    /// The host the call goes to, for regional rates.
+    pub(crate) host: Box<str>,
+    /// Credentials of this request, to be masked.
+    pub(crate) secrets: Vec<Box<str>>,
+    /// Tollgate is being stopped.
+    pub(crate) cut: CancellationToken,
+}
+
+/// The receipt of a running call.
+pub(crate) struct Tally {
+    call: Call,
+    receipt: Receipt,
+    /// Taken by whoever finishes.
+    finish: Option<Finish>,
+    /// Since the answer began; gone after a panic.
+    reader: Option<Reader>,
+    /// Gone once the answer's bytes cannot be understood.
+    decoder: Option<Decoder>,
+    seen: Seen,
+    tried_ms: u64,
+}
+
+impl std::fmt::Debug for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Tally({})", self.receipt.id)
+    }
+}
+
+impl Tally {
+    /// Registers the receipt. From here on it will be finished, whatever happens.
+    pub(crate) fn open(call: Call, mut receipt: Receipt, open: &Open) -> Self {
+        call.upload.asked(|asked| note_asked(&mut receipt, asked));
+        receipt.request_bytes = call.upload.bytes();
+        let finish = open(&receipt);
+        let tried_ms = millis(call.began.elapsed());
+        Self {
+            call,
+            receipt,
+            finish: Some(finish),
+            reader: None,
+            decoder: None,
+            seen: Seen::default(),
+            tried_ms,
+        }
+    }
+
+    pub(crate) fn id(&self) -> ReceiptId {
+        self.receipt.id
+    }
+
+    pub(crate) fn has_pass(&self) -> bool {
+        self.receipt.pass.is_some()
+    }
+
+    pub(crate) fn snapshot(&self) -> &Snapshot {
+        &self.call.snapshot
+    }
+
+    pub(crate) fn upload(&self) -> &Upload {
+        &self.call.upload
+    }
+
+    pub(crate) fn seen(&self) -> Seen {
+        self.seen
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.call.cut.is_cancelled()
+    }
+
+    pub(crate) fn cut(&self) -> CancellationToken {
+        self.call.cut.clone()
+    }
+
+    /// Notes what Tollgate itself took until the request left.
+    pub(crate) fn left_after(&mut self, overhead: std::time::Duration) {
+        self.receipt.overhead_us = u64::try_from(overhead.as_micros()).ok();
+    }
+
+    /// Notes that the answer has begun.
+    pub(crate) fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
+        self.receipt.http_status = Some(status.as_u16());
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let Some(provider) = self.call.snapshot.providers.get(&self.receipt.provider) else {
+            return;
+        };
+        let named = provider.request_id_headers.iter().map(|name| &**name);
+        let id = named.chain(REQUEST_ID_HEADERS).find_map(text);
+        self.receipt.upstream_request_id = id.map(|id| crate::headers::cut(id, 128).into());
+        let codings = headers.get_all(header::CONTENT_ENCODING).iter();
+        self.decoder = Decoder::new(codings.map(|v| v.to_str().unwrap_or("?")), u64::MAX);
+        let format = self.receipt.format;
+        let read = AssertUnwindSafe(|| {
+            let mut reader = Reader::new(format, provider);
+            reader.head(status.as_u16(), &text);
+            reader
+        });
+        self.reader = catch_unwind(read).ok();
+    }
+
+    /// Shows the next bytes of the answer.
+    pub(crate) fn show(&mut self, bytes: &[u8]) {
+        self.receipt.response_bytes += bytes.len() as u64;
+        let (Some(decoder), Some(reader)) = (&mut self.decoder, &mut self.reader) else { return };
+        let mut seen = self.seen;
+        let shown = AssertUnwindSafe(|| decoder.push(bytes, &mut |out| seen = reader.push(out)));
+        match catch_unwind(shown) {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => self.decoder = None,
+            // A mistake of ours in reading costs the reading, never the answer.
+            Err(_) => self.reader = None,
+        }
+        if seen.content && !self.seen.content {
+            self.receipt.ttft_ms = Some(millis(self.call.began.elapsed()));
+        }
+        self.seen = seen;
+    }
+
+    /// Finishes a call that got no answer; `told` is what the client hears instead.
+    pub(crate) fn fail(mut self, told: &Refusal, how: AttemptEnd) {
+        self.receipt.status = Status::Error;
+        self.receipt.http_status = Some(told.status.as_u16());
+        self.receipt.error_type = Some(told.code.into());
+        self.receipt.error_message = Some(scrub(&told.message, &self.call.secrets));
+        // Without a connection nothing can have been used; after that nobody knows.
+        let nothing_sent = how == AttemptEnd::Unreachable;
+        self.receipt.usage_state =
+            if nothing_sent { UsageState::None } else { UsageState::Missing };
+        self.settle(how, None, &[], None);
+    }
+
+    /// Finishes a call whose client did not send all of its request.
+    pub(crate) fn abandon(mut self, note: &str) {
+        self.receipt.status = Status::Cancelled;
+        self.receipt.note = Some(note.into());
+        self.settle(AttemptEnd::Abandoned, None, &[], None);
+    }
+
+    /// Finishes a call. Only the first ending counts.
+    pub(crate) fn end(&mut self, how: Ending) {
+        if self.finish.is_none() {
+            return;
+        }
+        let end = match how {
+            Ending::Complete => End::Complete,
+            Ending::Broken | Ending::TimedOut => End::Broken,
+            Ending::ClientLeft | Ending::Stopped => End::ClientLeft,
+        };
+        let reading = self.reader.take().and_then(|reader| {
+            let finished =
+                AssertUnwindSafe(|| self.call.upload.asked(|asked| reader.finish(end, asked)));
+            catch_unwind(finished).ok()
+        });
+        if self.decoder.is_none() && self.receipt.http_status.is_some() {
+            self.receipt.anomalies.push(Anomaly::Unreadable);
+        }
+        match reading {
+            Some(reading) => self.write_down(reading, how),
+            None => self.write_unread(how),
+        }
+    }
+
+    fn write_down(&mut self, reading: Reading, how: Ending) {
+        let Reading { lines, reported_cost, anomalies, error_message, .. } = reading;
+        let receipt = &mut self.receipt;
+        receipt.status = reading.status;
+        receipt.stream = reading.stream;
+        receipt.model = reading.model;
+        receipt.response_id = reading.response_id;
+        receipt.finish_reason = reading.finish_reason;
+        receipt.service_tier = reading.service_tier;
+        receipt.region = reading.region;
+        receipt.error_type = reading.error_type;
+        receipt.error_message = error_message.map(|said| scrub(&said, &self.call.secrets));
+        receipt.usage_raw = reading.usage_raw;
+        receipt.usage_state = reading.usage_state;
+        receipt.anomalies.extend(anomalies);
+        if let Some(id) = reading.upstream_request_id {
+            receipt.upstream_request_id.get_or_insert(id);
+        }
+        let attempt_end = self.note_ending(how);
+        self.settle(attempt_end, Some(how), &lines, reported_cost);
+    }
+
+    /// The same for an answer that never began, or that our own reader broke on.
+    fn write_unread(&mut self, how: Ending) {
+        let ok = self.receipt.http_status.is_some_and(|status| status < 400);
+        self.receipt.status = match how {
+            Ending::Complete if ok => Status::Succeeded,
+            Ending::Complete | Ending::Broken | Ending::TimedOut => Status::Error,
+            Ending::ClientLeft | Ending::Stopped => Status::Cancelled,
+        };
+        if self.receipt.http_status.is_none() && how == Ending::ClientLeft {
+            self.receipt.note = Some(
+                "the client left before the answer began; the provider may still bill the input"
+                    .into(),
+            );
+        }
+        self.receipt.usage_state = UsageState::Missing;
+        let attempt_end = self.note_ending(how);
+        self.settle(attempt_end, Some(how), &[], None);
+    }
+
+    /// What an ending means beyond what the reader made of it.
+    fn note_ending(&mut self, how: Ending) -> AttemptEnd {
+        let seen = self.seen;
+        let receipt = &mut self.receipt;
+        let succeeded = receipt.status == Status::Succeeded;
+        let mut explain = |code: &str, message: &str| {
+            if receipt.error_type.is_none() && receipt.status == Status::Error {
+                receipt.error_type = Some(code.into());
+                receipt.error_message = Some(message.into());
+            }
+        };
+        match how {
+            Ending::Complete => match receipt.status {
+                Status::Error | Status::Denied => AttemptEnd::Refused,
+                Status::Succeeded | Status::Cancelled | Status::Interrupted | Status::Pending => {
+                    AttemptEnd::Completed
+                }
+            },
+            Ending::Broken => {
+                explain(
+                    "upstream_broken",
+                    "upstream closed the connection before its answer was complete",
+                );
+                AttemptEnd::Broken
+            }
+            Ending::TimedOut => {
+                explain("upstream_timeout", "upstream fell silent before its answer was complete");
+                AttemptEnd::TimedOut
+            }
+            Ending::ClientLeft if succeeded || seen.content_done => {
+                // The client has all of the answer; it did not wait for the small print.
+                receipt.status = Status::Succeeded;
+                receipt.client_left_early = true;
+                AttemptEnd::Completed
+            }
+            Ending::ClientLeft => AttemptEnd::Abandoned,
+            Ending::Stopped if succeeded => AttemptEnd::Completed,
+            Ending::Stopped => {
+                receipt.status = Status::Error;
+                receipt.error_type = Some("tollgate_stopped".into());
+                receipt.note = Some("Tollgate was stopped before the answer was complete".into());
+                AttemptEnd::Abandoned
+            }
+        }
+    }
+
+    /// The last strokes: what was asked, times, the attempt, the price. Then the receipt is off.
+    fn settle(
+        &mut self,
+        attempt_end: AttemptEnd,
+        how: Option<Ending>,
+        lines: &[UsageLine],
+        reported: Option<ReportedCost>,
+    ) {
+        let Some(finish) = self.finish.take() else { return };
+        let receipt = &mut self.receipt;
+        self.call.upload.asked(|asked| note_asked(receipt, asked));
+        receipt.request_bytes = self.call.upload.bytes();
+        let elapsed = self.call.began.elapsed();
+        let (ended_at, jumped) = self.call.began.ended(elapsed);
+        receipt.ended_at = ended_at;
+        receipt.latency_ms = millis(elapsed);
+        if jumped {
+            receipt.anomalies.push(Anomaly::ClockJumped);
+        }
+        receipt.attempts.push(Attempt {
+            provider: receipt.provider.clone(),
+            model: receipt.model_requested.clone(),
+            http_status: how.and(receipt.http_status),
+            started_ms: self.tried_ms,
+            duration_ms: receipt.latency_ms.saturating_sub(self.tried_ms),
+            ended: attempt_end,
+        });
+        valuation::value(receipt, self.call.snapshot.book, &self.call.host, lines, reported);
+        let blank = Receipt::begun(receipt.id, receipt.started_at, "", "");
+        finish(std::mem::replace(receipt, blank));
+    }
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        self.end(if self.is_stopping() { Ending::Stopped } else { Ending::ClientLeft });
+    }
+}
+
+/// Writes down what the request turned out to ask for.
+fn note_asked(receipt: &mut Receipt, asked: &Asked) {
+    receipt.model_requested.clone_from(&asked.model);
+    receipt.capabilities.clone_from(&asked.capabilities);
+    receipt.technology = technology(receipt.kind, &asked.capabilities);
+    if receipt.http_status.is_none() {
+        receipt.stream = asked.stream;
+    }
+}
+
+/// What sort of model serves such a call.
+fn technology(kind: Kind, capabilities: &[Capability]) -> Option<Technology> {
+    let sees = capabilities.contains(&Capability::Vision);
+    match kind {
+        Kind::Chat | Kind::Completion if sees => Some(Technology::Vlm),
+        Kind::Chat | Kind::Completion => Some(Technology::Llm),
+        Kind::Embedding => Some(Technology::Embedding),
+        Kind::Image => Some(Technology::Image),
+        Kind::Speech | Kind::Transcription => Some(Technology::Audio),
+        Kind::Video => Some(Technology::Video),
+        Kind::Rerank
+        | Kind::Moderation
+        | Kind::Batch
+        | Kind::FineTuning
+        | Kind::Count
+        | Kind::Poll
+        | Kind::Meta
+        | Kind::Other => None,
+    }
+}
+
+/// The receipt of a request that Tollgate itself refused: nothing was sent, nothing is to be paid.
+pub(crate) fn deny(mut receipt: Receipt, began: &Began, open: &Open, refusal: &Refusal) {
+    let elapsed = began.elapsed();
+    receipt.status = Status::Denied;
+    receipt.http_status = Some(refusal.status.as_u16());
+    receipt.error_type = Some(refusal.code.into());
+    receipt.error_message = Some(scrub(&refusal.message, &[]));
+    receipt.usage_state = UsageState::None;
+    receipt.ended_at = began.ended(elapsed).0;
+    receipt.latency_ms = millis(elapsed);
+    receipt.cost = Some(Money::ZERO);
+    receipt.cost_state = CostState::Free;
+    let finish = open(&receipt);
+    finish(receipt);
+}
+
+/// Who pays for calls to a provider's host: the user's own machine nobody.
+pub(crate) fn billing(hosting: Hosting) -> Billing {
+    match hosting {
+        Hosting::Hosted => Billing::Byok,
+        Hosting::Local => Billing::Local,
+    }
+}

@@ -1,0 +1,55 @@
+//! Puts the price book's word on a receipt. What the words mean is `meter`'s; here they only
+//! meet the state of the usage.
+
+use meter::Money;
+use meter::price::{self, Book, Query};
+use meter::receipt::{Billing, CostState, Receipt, ReportedCost, UsageState};
+use meter::usage::UsageLine;
+
+/// Rates what was used and writes it on the receipt, whose other fields are complete.
+pub(crate) fn value(
+    receipt: &mut Receipt,
+    book: &Book,
+    host: &str,
+    lines: &[UsageLine],
+    reported: Option<ReportedCost>,
+) {
+    receipt.reported_cost = reported;
+    if receipt.usage_state == UsageState::None && receipt.reported_cost.is_none() {
+        receipt.cost = Some(Money::ZERO);
+        receipt.cost_state = CostState::Free;
+        return;
+    }
+    if lines.is_empty() && receipt.reported_cost.is_none() {
+        receipt.cost_state = CostState::UsageMissing;
+        return;
+    }
+    let valuation = price::rate(
+        book,
+        &Query {
+            provider: &receipt.provider,
+            host: Some(host),
+            model_requested: receipt.model_requested.as_deref(),
+            model_served: receipt.model.as_deref(),
+            kind: receipt.kind,
+            at: receipt.started_at,
+            service_tier: receipt.service_tier.as_deref(),
+            region: receipt.region.as_deref(),
+            local: receipt.billing == Billing::Local,
+            reported_cost: receipt.reported_cost.as_ref(),
+            lines,
+        },
+    );
+    receipt.lines = valuation.lines;
+    receipt.cost = valuation.cost;
+    receipt.subtotal = valuation.subtotal;
+    receipt.currency = valuation.currency;
+    receipt.cost_state = valuation.state;
+    receipt.book_hash = Some(book.hash().into());
+    let knows_all = receipt.reported_cost.is_some() || receipt.usage_state != UsageState::Partial;
+    if !knows_all && let Some(known) = receipt.cost.take() {
+        // Some of the usage is unknown, so the sum of the rest is not what it came to.
+        receipt.subtotal = Some(known);
+        receipt.cost_state = CostState::Partial;
+    }
+}
