@@ -1,1 +1,41 @@
-//! Stub.
+//! Everything at rest: the ledger, the in-flight register, passes, retention.
+//!
+//! Plain and synchronous: this crate knows no HTTP, no JSON shapes and no async. Requests
+//! are recorded through [`Recorder`]; questions are answered by [`Questions`] over a
+//! connection of their own, with or without a running process.
+
+mod books;
+mod codes;
+mod detail;
+mod filter;
+mod health;
+mod histogram;
+mod lane;
+mod ledger;
+mod lines;
+mod money_sum;
+mod names;
+mod pack;
+mod questions;
+mod receipt_row;
+mod record;
+mod register;
+mod rollup;
+mod schema;
+mod settlement;
+mod slot;
+mod spill;
+mod standing;
+mod tally;
+mod usage_shape;
+mod walk;
+mod writer;
+
+pub use filter::{Demo, Filter, StatusFilter};
+pub use health::Health;
+pub use histogram::Histogram;
+pub use ledger::{Ledger, Recorder, Ticket, WriteError};
+pub use questions::{Arrival, AskError, Questions};
+pub use schema::OpenError;
+pub use settlement::Settled;
+pub use standing::Standing;

@@ -1,0 +1,193 @@
+//! The writing side of the ledger: receipts, their index rows and the rollups they count in,
+//! all in one transaction. Only the writer thread has one.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use meter::receipt::{Receipt, Status};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::detail::put_detail;
+use crate::lane::{Lane, LaneId};
+use crate::lines::put_settlement;
+use crate::names::{Glossary, Interning, Names};
+use crate::receipt_row;
+use crate::rollup::Cells;
+use crate::schema::{self, OpenError};
+use crate::settlement;
+use crate::standing::Standing;
+use crate::tally::Tally;
+
+/// The open ledger, for the one who writes it.
+pub(crate) struct Books {
+    pub(crate) db: Connection,
+    pub(crate) names: Names,
+    pub(crate) glossary: Glossary,
+    lanes: HashMap<Lane, LaneId>,
+    passes_seen: HashMap<Box<str>, i64>,
+}
+
+/// What became of a batch of receipts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Recorded {
+    /// New in the ledger.
+    pub(crate) new: u64,
+    /// In the ledger already: recovered twice, or repeated.
+    pub(crate) known: u64,
+    /// Another receipt has the same ordinal. Never seen; counted rather than hidden.
+    pub(crate) collided: u64,
+}
+
+const ADD_RECEIPT: &str =
+    "INSERT OR IGNORE INTO receipt (ordinal, lane, cost, detail) VALUES (?1, ?2, ?3, ?4)";
+const ADD_TAG: &str = "INSERT INTO tag (name, value, ordinal) VALUES (?1, ?2, ?3)";
+const ADD_ARRIVAL: &str = "INSERT INTO arrival (ordinal) VALUES (?1)";
+const ADD_SETTLEMENT: &str =
+    "INSERT INTO settlement (ordinal, seq, fact) VALUES (?1, ?2, ?3)";
+const ADD_AWAITED: &str = "INSERT INTO awaited (job, ordinal) VALUES (?1, ?2)";
+/// Followers that fall further behind than this miss some.
+const TRIM_ARRIVALS: &str =
+    "DELETE FROM arrival WHERE seq <= (SELECT max(seq) FROM arrival) - 10000";
+const PASS_USED: &str = "UPDATE pass SET last_used = max(coalesce(last_used, 0), ?2)
+    WHERE label = ?1";
+
+/// Lanes have a practical end; a client that makes up model names does not.
+const MOST_CACHED: usize = 20_000;
+
+impl Books {
+    /// Opens, makes or migrates the ledger of a home.
+    pub(crate) fn open(home: &Path) -> Result<Self, OpenError> {
+        Ok(Self {
+            db: schema::open_for_writing(home)?,
+            names: Names::default(),
+            glossary: Glossary::default(),
+            lanes: HashMap::new(),
+            passes_seen: HashMap::new(),
+        })
+    }
+
+    /// Does something in one transaction; all of it or nothing.
+    pub(crate) fn write<T, E: From<rusqlite::Error>>(
+        &mut self,
+        act: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.db.execute_batch("BEGIN IMMEDIATE")?;
+        let done = act(self).and_then(|done| {
+            self.db.execute_batch("COMMIT")?;
+            Ok(done)
+        });
+        if done.is_err() {
+            // SQLite may have rolled back by itself; then this is the error to ignore.
+            let _ = self.db.execute_batch("ROLLBACK");
+            self.names.forget();
+            self.lanes.clear();
+            self.passes_seen.clear();
+        }
+        done
+    }
+
+    /// Records receipts in one transaction. Those already in the ledger are skipped.
+    pub(crate) fn record<'a>(
+        &mut self,
+        receipts: impl Iterator<Item = &'a Receipt>,
+    ) -> rusqlite::Result<Recorded> {
+        self.write(|books| {
+            let (mut recorded, mut cells) = (Recorded::default(), Cells::default());
+            for receipt in receipts {
+                books.record_one(receipt, &mut recorded, &mut cells)?;
+            }
+            cells.write(books)?;
+            books.db.prepare_cached(TRIM_ARRIVALS)?.execute([])?;
+            Ok(recorded)
+        })
+    }
+
+    fn record_one(
+        &mut self,
+        receipt: &Receipt,
+        recorded: &mut Recorded,
+        cells: &mut Cells,
+    ) -> rusqlite::Result<()> {
+        let ordinal = receipt.id.ordinal();
+        let lane = self.lane(receipt)?;
+        let mut detail = Vec::with_capacity(256);
+        put_detail(&mut detail, receipt, &mut self.interning())?;
+        let cost = receipt.cost.map(|cost| cost.attos());
+        let added = self.db.prepare_cached(ADD_RECEIPT)?.execute(params![
+            ordinal, lane, cost, detail
+        ])?;
+        if added == 0 {
+            match receipt_row::id(&self.db, ordinal)? {
+                Some(id) if id == receipt.id => recorded.known += 1,
+                Some(_) | None => recorded.collided += 1,
+            }
+            return Ok(());
+        }
+        self.add_satellites(receipt)?;
+        self.pass_used(receipt)?;
+        cells.add(ordinal, lane, &Tally::of(receipt));
+        recorded.new += 1;
+        Ok(())
+    }
+
+    /// The lane of a receipt as it stands.
+    pub(crate) fn lane(&mut self, receipt: &Receipt) -> rusqlite::Result<LaneId> {
+        let status = Standing::of(receipt).status;
+        let lane = Lane::of(receipt, status, &mut self.names, &self.db)?;
+        if let Some(id) = self.lanes.get(&lane) {
+            return Ok(*id);
+        }
+        let id = lane.find_or_add(&self.db)?;
+        if self.lanes.len() >= MOST_CACHED {
+            self.lanes.clear();
+        }
+        self.lanes.insert(lane, id);
+        Ok(id)
+    }
+
+    pub(crate) fn interning(&mut self) -> Interning<'_> {
+        Interning { names: &mut self.names, db: &self.db }
+    }
+
+    fn add_satellites(&mut self, receipt: &Receipt) -> rusqlite::Result<()> {
+        let ordinal = receipt.id.ordinal();
+        self.db.prepare_cached(ADD_ARRIVAL)?.execute([ordinal])?;
+        for (name, value) in &receipt.tags {
+            let name = self.names.intern(&self.db, name)?;
+            let value = self.names.intern(&self.db, value)?;
+            self.db.prepare_cached(ADD_TAG)?.execute(params![name, value, ordinal])?;
+        }
+        for (seq, settlement) in receipt.settlements.iter().enumerate() {
+            let mut fact = Vec::new();
+            put_settlement(&mut fact, settlement, &mut self.interning())?;
+            self.db.prepare_cached(ADD_SETTLEMENT)?.execute(params![ordinal, seq as i64, fact])?;
+        }
+        if let (Status::Pending, Some(response)) =
+            (Standing::of(receipt).status, &receipt.response_id)
+        {
+            let job = settlement::job(&receipt.provider, response);
+            self.db.prepare_cached(ADD_AWAITED)?.execute([job, ordinal])?;
+        }
+        Ok(())
+    }
+
+    /// Notes on the pass that it was used, once a minute.
+    fn pass_used(&mut self, receipt: &Receipt) -> rusqlite::Result<()> {
+        let Some(label) = &receipt.pass else { return Ok(()) };
+        let at = receipt.started_at.millis();
+        if self.passes_seen.get(label).is_some_and(|seen| at < seen + 60_000) {
+            return Ok(());
+        }
+        self.db.prepare_cached(PASS_USED)?.execute(params![label, at])?;
+        self.passes_seen.insert(label.clone(), at);
+        Ok(())
+    }
+
+    /// The largest ordinal before this one.
+    pub(crate) fn last_ordinal(&self, before: i64) -> rusqlite::Result<i64> {
+        const LAST: &str = "SELECT ordinal FROM receipt WHERE ordinal < ?1
+            ORDER BY ordinal DESC LIMIT 1";
+        let last = self.db.query_row(LAST, [before], |row| row.get(0)).optional()?;
+        Ok(last.unwrap_or(0))
+    }
+}

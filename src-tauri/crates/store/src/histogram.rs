@@ -1,0 +1,151 @@
+//! A histogram of durations that can be merged and taken apart again, so that percentiles
+//! over years come from sums of small ones.
+
+use std::collections::BTreeMap;
+
+use crate::pack::{Unpack, UnpackError, put, put_signed};
+
+/// Buckets per doubling. A bucket is at most 1/32 wide, so a percentile is off by at most
+/// 1.6 %; durations below 64 ms are exact.
+const STEPS: u64 = 32;
+const STEP_BITS: u32 = STEPS.trailing_zeros();
+
+/// Durations in milliseconds, counted in buckets that grow with them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Histogram {
+    counts: BTreeMap<u16, i64>,
+    sum_ms: i128,
+}
+
+impl Histogram {
+    /// Counts one duration.
+    pub fn record(&mut self, ms: u64) {
+        *self.counts.entry(bucket(ms)).or_default() += 1;
+        self.sum_ms += i128::from(ms);
+    }
+
+    /// How many durations were counted.
+    pub fn count(&self) -> u64 {
+        self.counts.values().sum::<i64>().unsigned_abs()
+    }
+
+    /// Their mean, rounded to the nearest millisecond. Absent when there are none.
+    pub fn mean_ms(&self) -> Option<u64> {
+        let count = u128::from(self.count());
+        let sum = self.sum_ms.unsigned_abs();
+        (count > 0).then(|| u64::try_from((sum + count / 2) / count).unwrap_or(u64::MAX))
+    }
+
+    /// The duration that this percentage (0 to 100) of them do not exceed: `percentile_ms(95)`.
+    pub fn percentile_ms(&self, percent: u8) -> Option<u64> {
+        let total = self.count();
+        let rank = (u128::from(total) * u128::from(percent.min(100))).div_ceil(100).max(1);
+        let mut passed = 0_u128;
+        for (bucket, count) in &self.counts {
+            passed += u128::from(count.unsigned_abs());
+            if passed >= rank {
+                return Some(middle(*bucket));
+            }
+        }
+        None
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.merge(other, 1);
+    }
+
+    pub(crate) fn subtract(&mut self, other: &Self) {
+        self.merge(other, -1);
+    }
+
+    fn merge(&mut self, other: &Self, sign: i64) {
+        for (bucket, count) in &other.counts {
+            let sum = self.counts.entry(*bucket).or_default();
+            *sum += sign * count;
+            if *sum == 0 {
+                self.counts.remove(bucket);
+            }
+        }
+        self.sum_ms += i128::from(sign) * other.sum_ms;
+    }
+
+    pub(crate) fn put(&self, out: &mut Vec<u8>) {
+        put(out, self.counts.len() as u64);
+        let mut last = 0;
+        for (bucket, count) in &self.counts {
+            put(out, bucket - last);
+            put_signed(out, i128::from(*count));
+            last = *bucket;
+        }
+        put_signed(out, self.sum_ms);
+    }
+
+    pub(crate) fn take(input: &mut Unpack<'_>) -> Result<Self, UnpackError> {
+        let mut histogram = Self::default();
+        let mut last = 0_u16;
+        for _ in 0..input.take::<usize>()? {
+            last = last.checked_add(input.take()?).ok_or(UnpackError::Damaged)?;
+            histogram.counts.insert(last, input.signed_millis()?);
+        }
+        histogram.sum_ms = input.signed()?;
+        Ok(histogram)
+    }
+}
+
+fn bucket(ms: u64) -> u16 {
+    let octave = (ms / STEPS).checked_ilog2().unwrap_or(0);
+    (u64::from(octave) * STEPS + (ms >> octave)) as u16
+}
+
+fn middle(bucket: u16) -> u64 {
+    let bucket = u64::from(bucket);
+    let octave = (bucket >> STEP_BITS).saturating_sub(1);
+    let low = (bucket - octave * STEPS) << octave;
+    low + ((1_u64 << octave) - 1) / 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn percentiles_are_those_of_the_durations() {
+        let mut histogram = Histogram::default();
+        for ms in 1..=60 {
+            histogram.record(ms);
+        }
+        assert_eq!(histogram.percentile_ms(50), Some(30));
+        assert_eq!(histogram.percentile_ms(95), Some(57));
+        assert_eq!(histogram.percentile_ms(100), Some(60));
+        assert_eq!(histogram.mean_ms(), Some(31));
+        assert_eq!(Histogram::default().percentile_ms(50), None);
+        assert_eq!(Histogram::default().mean_ms(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_bucket_stands_for_its_durations_within_two_percent(ms in 0..u64::MAX / 2) {
+            let stands_for = middle(bucket(ms));
+            prop_assert!(stands_for.abs_diff(ms) <= ms / 63, "{ms} {stands_for}");
+            prop_assert!(bucket(ms) <= bucket(ms + 1));
+        }
+
+        #[test]
+        fn what_is_added_can_be_taken_away(a: Vec<u32>, b: Vec<u32>) {
+            let of = |list: &[u32]| {
+                let mut histogram = Histogram::default();
+                list.iter().for_each(|ms| histogram.record(u64::from(*ms)));
+                histogram
+            };
+            let mut sum = of(&a);
+            sum.add(&of(&b));
+            prop_assert_eq!(sum.count(), (a.len() + b.len()) as u64);
+            let mut bytes = Vec::new();
+            sum.put(&mut bytes);
+            prop_assert_eq!(&Histogram::take(&mut Unpack::new(&bytes)).unwrap(), &sum);
+            sum.subtract(&of(&b));
+            prop_assert_eq!(sum, of(&a));
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Questions about receipts, over a read-only connection of their own. They neither wait
+//! for the writer nor make it wait, and need no running process.
+
+use std::cell::{Ref, RefCell};
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use meter::ReceiptId;
+use meter::receipt::Receipt;
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::filter::{Filter, Selection};
+use crate::names::Glossary;
+use crate::pack::UnpackError;
+use crate::receipt_row::{self, Lanes};
+use crate::schema::{self, OpenError};
+use crate::walk::{self, Direction};
+
+/// Asks the ledger of a home. Not shared between threads: each opens its own.
+pub struct Questions {
+    pub(crate) db: Connection,
+    pub(crate) glossary: Glossary,
+    lanes: RefCell<Lanes>,
+}
+
+/// Why a question has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// A record is not what was written.
+    #[error("a record in the ledger is damaged\nhint: run `tollgate doctor --verify`")]
+    Damaged,
+    /// SQLite could not read it.
+    #[error("the ledger could not be read: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+}
+
+impl From<UnpackError> for AskError {
+    fn from(error: UnpackError) -> Self {
+        match error {
+            UnpackError::Damaged => Self::Damaged,
+            UnpackError::Sqlite(error) => Self::Sqlite(error),
+        }
+    }
+}
+
+/// How far somebody has followed the receipts that came in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Arrival(i64);
+
+/// Receipts read at a time when a question has no limit.
+const PAGE: usize = 512;
+
+pub(crate) const ARRIVED: &str =
+    "SELECT seq, ordinal FROM arrival WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+pub(crate) const LAST_ARRIVAL: &str = "SELECT max(seq) FROM arrival";
+
+impl Questions {
+    /// Opens the ledger of a home for reading. Where there is none yet, every answer is
+    /// empty, also later: open again once there is one.
+    pub fn open(home: &Path) -> Result<Self, OpenError> {
+        let db = schema::open_for_reading(home)?;
+        Ok(Self { db, glossary: Glossary::default(), lanes: RefCell::default() })
+    }
+
+    /// One receipt with its settlements.
+    pub fn receipt(&self, id: ReceiptId) -> Result<Option<Receipt>, AskError> {
+        self.at_one_instant(|| {
+            self.refresh()?;
+            Ok(self.row(id.ordinal())?.filter(|receipt| receipt.id == id))
+        })
+    }
+
+    /// The newest receipts of a filter, newest first; with `before`, those older than it.
+    pub fn requests(
+        &self,
+        filter: &Filter,
+        before: Option<ReceiptId>,
+        limit: usize,
+    ) -> Result<Vec<Receipt>, AskError> {
+        self.at_one_instant(|| {
+            let mut selection = self.select(filter)?;
+            if let Some(before) = before {
+                selection.to = selection.to.min(before.ordinal());
+            }
+            self.page(&selection, Direction::NewestFirst, limit)
+        })
+    }
+
+    /// Shows every receipt of a filter to the visitor, oldest first, in constant memory.
+    /// Never holds the ledger for longer than a page, whatever the visitor does.
+    pub fn each(
+        &self,
+        filter: &Filter,
+        mut visit: impl FnMut(Receipt) -> ControlFlow<()>,
+    ) -> Result<(), AskError> {
+        let mut from = 0;
+        loop {
+            let page = self.at_one_instant(|| {
+                let mut selection = self.select(filter)?;
+                selection.from = selection.from.max(from);
+                self.page(&selection, Direction::OldestFirst, PAGE)
+            })?;
+            let full = page.len() == PAGE;
+            for receipt in page {
+                from = receipt.id.ordinal() + 1;
+                if visit(receipt).is_break() {
+                    return Ok(());
+                }
+            }
+            if !full {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Where somebody begins who wants to hear of receipts that come in from now on.
+    pub fn last_arrival(&self) -> Result<Arrival, AskError> {
+        let last: Option<i64> =
+            self.db.prepare_cached(LAST_ARRIVAL)?.query_row([], |row| row.get(0))?;
+        Ok(Arrival(last.unwrap_or(0)))
+    }
+
+    /// The receipts of a filter that came in after `since`, in the order they came, and how
+    /// far that is. Ids tell when a request began, so only this finds the long ones that
+    /// ended late. Looks at up to `limit` arrivals; the ledger remembers the last 10,000.
+    pub fn arrived(
+        &self,
+        filter: &Filter,
+        since: Arrival,
+        limit: usize,
+    ) -> Result<(Vec<Receipt>, Arrival), AskError> {
+        self.at_one_instant(|| {
+            let mut selection = self.select(filter)?;
+            let mut find = self.db.prepare_cached(ARRIVED)?;
+            let rows = find.query_map([since.0, limit as i64], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let rows: Vec<(i64, i64)> = rows.collect::<Result<_, _>>()?;
+            let last = rows.last().map_or(since, |(seq, _)| Arrival(*seq));
+            let mut receipts = Vec::new();
+            for (_, ordinal) in rows {
+                let (from, to) = (selection.from, selection.to);
+                if (from..to).contains(&ordinal) {
+                    (selection.from, selection.to) = (ordinal, ordinal + 1);
+                    receipts.extend(self.page(&selection, Direction::OldestFirst, 1)?);
+                    (selection.from, selection.to) = (from, to);
+                }
+            }
+            Ok((receipts, last))
+        })
+    }
+
+    /// Answers a question of several statements from one state of the ledger.
+    pub(crate) fn at_one_instant<T>(
+        &self,
+        ask: impl FnOnce() -> Result<T, AskError>,
+    ) -> Result<T, AskError> {
+        // Rolled back when dropped: there is nothing to commit.
+        let _reading = self.db.unchecked_transaction()?;
+        ask()
+    }
+
+    pub(crate) fn select(&self, filter: &Filter) -> Result<Selection, AskError> {
+        self.refresh()?;
+        Ok(Selection::of(filter, &self.db, &self.lanes())?)
+    }
+
+    pub(crate) fn lanes(&self) -> Ref<'_, Lanes> {
+        self.lanes.borrow()
+    }
+
+    fn refresh(&self) -> Result<(), AskError> {
+        Ok(self.lanes.borrow_mut().refresh(&self.db)?)
+    }
+
+    pub(crate) fn page(
+        &self,
+        selection: &Selection,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<Receipt>, AskError> {
+        let ordinals = walk::page(&self.db, selection, direction, limit)?;
+        let mut receipts = Vec::with_capacity(ordinals.len());
+        for ordinal in ordinals {
+            receipts.extend(self.row(ordinal)?);
+        }
+        if !selection.ids.is_empty() {
+            receipts.retain(|receipt| selection.ids.contains(&receipt.id));
+        }
+        Ok(receipts)
+    }
+
+    pub(crate) fn row(&self, ordinal: i64) -> Result<Option<Receipt>, AskError> {
+        let lanes = self.lanes();
+        let mut find = self.db.prepare_cached(receipt_row::ONE)?;
+        let found = find.query_row([ordinal], |row| {
+            Ok(receipt_row::read(row, &self.db, &self.glossary, &lanes))
+        });
+        Ok(found.optional()?.transpose()?)
+    }
+}

@@ -1,0 +1,209 @@
+//! The shape of the ledger file: numbered migrations, each in one transaction, the file
+//! backed up before them.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::money_sum;
+use crate::register::private;
+
+/// The ledger's name within the home.
+pub(crate) const FILE: &str = "ledger.db";
+
+/// In order; the number of those applied stands in `user_version`.
+const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_ledger.sql")];
+
+/// `TOLL`, so that `file` and other programs can tell what it is.
+const APPLICATION: i32 = 0x544f_4c4c;
+
+/// Why the ledger could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A later version of Tollgate has changed the file.
+    #[error(
+        "the ledger `{}` was written by a newer Tollgate (layout {found}, this one knows {known})\n\
+         hint: install the newer version again, or point TOLLGATE_HOME at another folder",
+        path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its layout.
+        found: i64,
+        /// The newest layout this program knows.
+        known: i64,
+    },
+    /// An earlier version wrote it and nobody has brought it up to date yet.
+    #[error(
+        "the ledger `{}` is of an older layout\nhint: run `tollgate serve` once to bring it up to date",
+        path.display()
+    )]
+    Older {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Any other reason.
+    #[error(
+        "the ledger `{}` cannot be opened: {source}\nhint: run `tollgate doctor`",
+        path.display()
+    )]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+    /// The home itself is the problem.
+    #[error("`{}` cannot be used: {source}\nhint: check its permissions and free space", path.display())]
+    Home {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+}
+
+/// Opens the ledger for writing, making or migrating it as needed.
+pub(crate) fn open_for_writing(home: &Path) -> Result<Connection, OpenError> {
+    let path = home.join(FILE);
+    let made = private(std::fs::OpenOptions::new().write(true).create(true)).open(&path);
+    // A file that exists and cannot be written is for SQLite to explain.
+    if let (Err(source), false) = (made, path.exists()) {
+        return Err(OpenError::Home { path, source });
+    }
+    let open = || -> Result<Connection, OpenFailure> {
+        let mut db = Connection::open(&path)?;
+        prepare(&db)?;
+        db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+        db.pragma_update(None, "journal_mode", "WAL")?;
+        // A commit survives the death of the process. After a power cut the last ones may be
+        // missing (never torn): those since the system last wrote the WAL out.
+        db.pragma_update(None, "synchronous", "NORMAL")?;
+        db.pragma_update(None, "journal_size_limit", 16 * 1024 * 1024)?;
+        migrate(&mut db, &path, MIGRATIONS)?;
+        Ok(db)
+    };
+    open().map_err(|failure| failure.at(&path))
+}
+
+/// Opens the ledger for questions. A home without a ledger answers like an empty one.
+pub(crate) fn open_for_reading(home: &Path) -> Result<Connection, OpenError> {
+    let path = home.join(FILE);
+    let open = || -> Result<Connection, OpenFailure> {
+        if std::fs::metadata(&path).map_or(true, |file| file.len() == 0) {
+            let mut db = Connection::open_in_memory()?;
+            prepare(&db)?;
+            migrate(&mut db, &path, MIGRATIONS)?;
+            return Ok(db);
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let db = Connection::open_with_flags(&path, flags)?;
+        prepare(&db)?;
+        match (version(&db)?, MIGRATIONS.len() as i64) {
+            (found, known) if found > known => Err(OpenFailure::Newer { found, known }),
+            (found, known) if found < known => Err(OpenFailure::Older),
+            _ => Ok(db),
+        }
+    };
+    open().map_err(|failure| failure.at(&path))
+}
+
+fn prepare(db: &Connection) -> rusqlite::Result<()> {
+    db.busy_timeout(std::time::Duration::from_secs(5))?;
+    db.set_prepared_statement_cache_capacity(64);
+    money_sum::register(db)
+}
+
+enum OpenFailure {
+    Newer { found: i64, known: i64 },
+    Older,
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for OpenFailure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl OpenFailure {
+    fn at(self, path: &Path) -> OpenError {
+        let path = path.to_owned();
+        match self {
+            Self::Newer { found, known } => OpenError::Newer { path, found, known },
+            Self::Older => OpenError::Older { path },
+            Self::Sqlite(source) => OpenError::Sqlite { path, source },
+        }
+    }
+}
+
+fn version(db: &Connection) -> rusqlite::Result<i64> {
+    db.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+fn migrate(db: &mut Connection, path: &Path, migrations: &[&str]) -> Result<(), OpenFailure> {
+    let known = migrations.len() as i64;
+    let found = version(db)?;
+    if found > known {
+        return Err(OpenFailure::Newer { found, known });
+    }
+    if 0 < found && found < known {
+        back_up(db, path, found)?;
+    }
+    for (number, sql) in (1..).zip(migrations).filter(|(number, _)| *number > found) {
+        let tx = db.transaction()?;
+        tx.execute_batch(sql)?;
+        tx.pragma_update(None, "user_version", number)?;
+        tx.pragma_update(None, "application_id", APPLICATION)?;
+        tx.commit()?;
+    }
+    Ok(())
+}
+
+/// Copies the ledger to `ledger.db.layout-N` beside it, unless that is there already.
+fn back_up(db: &Connection, path: &Path, layout: i64) -> rusqlite::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".layout-{layout}"));
+    let copy = path.with_file_name(name);
+    if copy.exists() {
+        return Ok(());
+    }
+    db.execute("VACUUM INTO ?1", [copy.to_string_lossy()])?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_older_ledger_is_backed_up_and_migrated_with_its_rows() {
+        let home = tempfile::tempdir().unwrap();
+        let db = open_for_writing(home.path()).unwrap();
+        db.execute("INSERT INTO name (text) VALUES ('kept')", []).unwrap();
+        drop(db);
+        let path = home.path().join(FILE);
+        let mut db = Connection::open(&path).unwrap();
+        let next = "ALTER TABLE name ADD COLUMN extra INTEGER";
+        assert!(migrate(&mut db, &path, &[MIGRATIONS[0], next]).is_ok());
+        let rows = "SELECT count(*) FROM name WHERE text = 'kept' AND extra IS NULL";
+        assert_eq!(db.query_row(rows, [], |row| row.get::<_, i64>(0)).unwrap(), 1);
+        let copy = Connection::open(home.path().join("ledger.db.layout-1")).unwrap();
+        assert_eq!(version(&copy).unwrap(), 1);
+        assert!(matches!(open_for_writing(home.path()), Err(OpenError::Newer { found: 2, .. })));
+        assert!(matches!(open_for_reading(home.path()), Err(OpenError::Newer { found: 2, .. })));
+    }
+
+    #[test]
+    fn a_migration_that_fails_leaves_the_ledger_as_it_was() {
+        let home = tempfile::tempdir().unwrap();
+        let mut db = open_for_writing(home.path()).unwrap();
+        let path = home.path().join(FILE);
+        let broken = "CREATE TABLE half (a); SELECT nonsense";
+        assert!(migrate(&mut db, &path, &[MIGRATIONS[0], broken]).is_err());
+        assert_eq!(version(&db).unwrap(), 1);
+        let half = "SELECT count(*) FROM sqlite_schema WHERE name = 'half'";
+        assert_eq!(db.query_row(half, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
+    }
+}

@@ -1,0 +1,156 @@
+//! The sums over some receipts of one lane: what a rollup cell holds. Tallies add up and
+//! take apart exactly, so a settlement can correct them.
+
+use std::collections::BTreeMap;
+
+use meter::receipt::{CostState, Line, Receipt, Status, UsageState};
+use meter::usage::{Basis, Factor};
+
+use crate::histogram::Histogram;
+use crate::lines::take_factor;
+use crate::pack::{Spell, Unpack, UnpackError, Unspell, put_signed};
+use crate::standing::Standing;
+
+/// Sums over receipts. Signed, because a correction may be negative.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) requests: i64,
+    /// With a cost.
+    pub(crate) priced: i64,
+    /// Without a cost although there is or may be something to pay.
+    pub(crate) unpriced: i64,
+    /// With usage that Tollgate estimated, wholly or in part.
+    pub(crate) estimated: i64,
+    /// Attos of the lane's currency.
+    pub(crate) cost: i128,
+    /// The priced parts of those without a cost, in attos.
+    pub(crate) subtotal: i128,
+    /// Millionths of each factor's unit.
+    pub(crate) factors: BTreeMap<Factor, i128>,
+    pub(crate) latency: Histogram,
+    pub(crate) ttft: Histogram,
+}
+
+impl Tally {
+    /// What one receipt adds, as it stands after its settlements.
+    pub(crate) fn of(receipt: &Receipt) -> Self {
+        let standing = Standing::of(receipt);
+        let mut tally = Self {
+            requests: 1,
+            priced: standing.cost.is_some().into(),
+            unpriced: is_unpriced(receipt, &standing).into(),
+            estimated: is_estimated(receipt, standing.lines).into(),
+            cost: standing.cost.map_or(0, |cost| cost.attos()),
+            subtotal: standing.subtotal.map_or(0, |part| part.attos()),
+            ..Self::default()
+        };
+        for line in standing.lines {
+            *tally.factors.entry(line.factor.clone()).or_default() +=
+                i128::from(line.count.millionths());
+        }
+        tally.factors.retain(|_, count| *count != 0);
+        if went_upstream(receipt.status) {
+            tally.latency.record(receipt.latency_ms);
+        }
+        if let Some(ms) = receipt.ttft_ms {
+            tally.ttft.record(ms);
+        }
+        tally
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.merge(other, 1);
+        self.latency.add(&other.latency);
+        self.ttft.add(&other.ttft);
+    }
+
+    pub(crate) fn subtract(&mut self, other: &Self) {
+        self.merge(other, -1);
+        self.latency.subtract(&other.latency);
+        self.ttft.subtract(&other.ttft);
+    }
+
+    fn merge(&mut self, other: &Self, sign: i64) {
+        self.requests += sign * other.requests;
+        self.priced += sign * other.priced;
+        self.unpriced += sign * other.unpriced;
+        self.estimated += sign * other.estimated;
+        // 2^127 attos are 1.7e20 units of money; a sum past that is held at the end of the
+        // scale rather than wrapped into a wrong number.
+        self.cost = self.cost.saturating_add(i128::from(sign) * other.cost);
+        self.subtotal = self.subtotal.saturating_add(i128::from(sign) * other.subtotal);
+        for (factor, count) in &other.factors {
+            match self.factors.get_mut(factor) {
+                Some(sum) => *sum += i128::from(sign) * count,
+                None => {
+                    self.factors.insert(factor.clone(), i128::from(sign) * count);
+                }
+            }
+        }
+        self.factors.retain(|_, count| *count != 0);
+    }
+
+    /// Whether there is nothing left in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Writes all but what a rollup keeps in columns of its own: requests and cost.
+    pub(crate) fn put<S: Spell>(&self, out: &mut Vec<u8>, spell: &mut S) -> Result<(), S::Error> {
+        for number in [self.priced, self.unpriced, self.estimated] {
+            put_signed(out, number.into());
+        }
+        put_signed(out, self.subtotal);
+        put_signed(out, self.factors.len() as i128);
+        for (factor, count) in &self.factors {
+            spell.spell(out, &factor.name())?;
+            put_signed(out, *count);
+        }
+        self.latency.put(out);
+        self.ttft.put(out);
+        Ok(())
+    }
+
+    pub(crate) fn take(
+        requests: i64,
+        cost: i128,
+        input: &mut Unpack<'_>,
+        names: &impl Unspell,
+    ) -> Result<Self, UnpackError> {
+        let mut tally = Self {
+            requests,
+            cost,
+            priced: input.signed_millis()?,
+            unpriced: input.signed_millis()?,
+            estimated: input.signed_millis()?,
+            subtotal: input.signed()?,
+            ..Self::default()
+        };
+        for _ in 0..input.signed()? {
+            let factor = take_factor(input, names)?;
+            tally.factors.insert(factor, input.signed()?);
+        }
+        tally.latency = Histogram::take(input)?;
+        tally.ttft = Histogram::take(input)?;
+        Ok(tally)
+    }
+}
+
+fn is_unpriced(receipt: &Receipt, standing: &Standing<'_>) -> bool {
+    standing.cost.is_none()
+        && standing.cost_state != CostState::Free
+        && receipt.usage_state != UsageState::None
+}
+
+fn is_estimated(receipt: &Receipt, lines: &[Line]) -> bool {
+    receipt.usage_state == UsageState::Estimated
+        || lines.iter().any(|line| line.basis == Basis::Estimated)
+}
+
+/// A denial takes no time and an interruption has none; neither says how fast a provider is.
+fn went_upstream(status: Status) -> bool {
+    match status {
+        Status::Succeeded | Status::Error | Status::Cancelled | Status::Pending => true,
+        Status::Denied | Status::Interrupted => false,
+    }
+}

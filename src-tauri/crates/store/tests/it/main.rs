@@ -1,0 +1,5 @@
+//! The ledger from outside: real files in real folders.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod made;
+mod recording;

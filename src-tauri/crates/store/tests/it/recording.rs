@@ -1,0 +1,40 @@
+use std::time::Duration;
+
+use meter::{ReceiptId, Receipt, Timestamp};
+use store::{Demo, Filter, Ledger, Questions};
+
+use crate::made::{START, chat, full};
+
+pub(crate) fn id(ms: i64, counter: u16) -> ReceiptId {
+    ReceiptId::new(Timestamp::from_millis(START + ms), counter, 0x0123_4567_89ab_cdef)
+}
+
+/// Records receipts and closes the ledger.
+pub(crate) fn record(home: &std::path::Path, receipts: impl IntoIterator<Item = Receipt>) {
+    let ledger = Ledger::open(home).unwrap();
+    let recorder = ledger.recorder();
+    for receipt in receipts {
+        let draft = Receipt::begun(receipt.id, receipt.started_at, "p", "https://u");
+        recorder.open(&draft).finish(receipt);
+    }
+    assert_eq!(ledger.health().lost, 0);
+    ledger.close(Duration::from_secs(60));
+}
+
+#[test]
+fn a_receipt_with_everything_set_comes_back_as_it_was() {
+    let home = tempfile::tempdir().unwrap();
+    let (everything, plain) = (full(id(0, 1)), chat(id(0, 2), 5));
+    let nothing = Receipt::begun(id(0, 3), Timestamp::from_millis(START), "p", "https://u");
+    record(home.path(), [everything.clone(), plain.clone(), nothing.clone()]);
+    let questions = Questions::open(home.path()).unwrap();
+    for receipt in [&everything, &plain, &nothing] {
+        assert_eq!(questions.receipt(receipt.id).unwrap().as_ref(), Some(receipt));
+    }
+    let other = ReceiptId::from_parts(plain.id.ordinal(), 1);
+    assert_eq!(questions.receipt(other).unwrap(), None);
+    let all = questions.requests(&Filter::default(), None, 10).unwrap();
+    assert_eq!(all, [nothing, plain, everything]);
+    let demo = Filter { demo: Demo::Only, ..Filter::default() };
+    assert_eq!(questions.requests(&demo, None, 10).unwrap(), []);
+}
