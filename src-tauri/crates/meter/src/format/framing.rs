@@ -11,7 +11,7 @@ mod text;
 
 use array::Array;
 use documents::Documents;
-use sse::Sse;
+pub(super) use sse::Sse;
 use text::Text;
 
 /// What a document is to its body.

@@ -9,6 +9,8 @@
 //! it wants of a document, note it in the [`Answer`], and in the end make lines of the usage.
 //! Errors, framing, statuses and estimates are done here.
 
+pub mod assist;
+
 mod answer;
 mod estimate;
 mod framing;

@@ -48,7 +48,7 @@ pub(in crate::format) struct Sse {
 }
 
 impl Sse {
-    pub(super) fn push(&mut self, mut bytes: &[u8], parts: &mut impl Parts) {
+    pub(in crate::format) fn push(&mut self, mut bytes: &[u8], parts: &mut impl Parts) {
         while let Some(first) = bytes.first() {
             let was_cr = std::mem::take(&mut self.after_cr);
             if was_cr && *first == b'\n' {
@@ -155,7 +155,7 @@ impl Sse {
         self.bare = false;
     }
 
-    pub(super) fn finish(&mut self, parts: &mut impl Parts) {
+    pub(in crate::format) fn finish(&mut self, parts: &mut impl Parts) {
         if parts.is_complete() || self.head.trim_ascii() == DONE {
             self.dispatch(parts);
         }
