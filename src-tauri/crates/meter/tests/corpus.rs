@@ -85,6 +85,16 @@ fn read(row: &Value, piece: usize) -> Reading {
     reader.finish(End::Complete, scanner.asked())
 }
 
+/// Without its content coding, as the gateway shows bodies; the recordings know only gzip.
+fn decoded(body: Vec<u8>, response: &Value) -> Vec<u8> {
+    if header(response, "content-encoding") != Some("gzip") {
+        return body;
+    }
+    let mut plain = Vec::new();
+    MultiGzDecoder::new(&*body).read_to_end(&mut plain).unwrap();
+    plain
+}
+
 fn header<'a>(message: &'a Value, name: &str) -> Option<&'a str> {
     let pairs = message["headers"].as_array()?;
     let found = pairs.iter().find(|pair| text(&pair[0]).eq_ignore_ascii_case(name))?;

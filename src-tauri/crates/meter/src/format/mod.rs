@@ -12,8 +12,14 @@
 pub mod assist;
 
 mod answer;
+mod anthropic_messages;
 mod estimate;
 mod framing;
+mod gemini_embed;
+mod gemini_generate;
+mod gemini_usage;
+mod members;
+mod ollama;
 mod openai_chat;
 mod openai_embeddings;
 mod openai_responses;
@@ -158,7 +164,7 @@ trait Shape: Send + Sync {
         answer.seen.terminal = true;
     }
 
-    /// Whether an event stream must not end before [`Seen::terminal`].
+    /// Whether a stream must not end before [`Seen::terminal`].
     fn marks_its_end(&self) -> bool {
         true
     }
@@ -178,14 +184,12 @@ fn shape_of(format: Option<Format>) -> Box<dyn Shape> {
             Box::new(openai_chat::Chat::default())
         }
         Some(Format::OpenaiEmbeddings) => Box::new(openai_embeddings::Embeddings),
+        Some(Format::AnthropicMessages) => Box::new(anthropic_messages::Messages::default()),
+        Some(Format::GeminiGenerate) => Box::new(gemini_generate::Generate::default()),
+        Some(Format::GeminiEmbed) => Box::new(gemini_embed::Embed),
+        Some(Format::Ollama) => Box::new(ollama::Ollama::default()),
         Some(Format::OpenaiResponses) => Box::new(openai_responses::Responses::default()),
-        Some(
-            Format::AnthropicMessages
-            | Format::GeminiGenerate
-            | Format::GeminiEmbed
-            | Format::Ollama,
-        )
-        | None => Box::new(Unknown),
+        None => Box::new(Unknown),
     }
 }
 

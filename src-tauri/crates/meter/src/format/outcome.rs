@@ -46,12 +46,13 @@ fn status(reader: &mut Reader, end: End) -> Status {
         return Status::Error;
     }
     let seen = reader.answer.seen;
+    let is_stream = is_sse || reader.is_stream;
     match end {
         End::ClientLeft if seen.usage || seen.terminal => settled(&reader.answer),
         End::ClientLeft => Status::Cancelled,
         End::Broken if seen.terminal => settled(&reader.answer),
         End::Broken => Status::Error,
-        End::Complete if is_sse && reader.shape.marks_its_end() && !seen.terminal => {
+        End::Complete if is_stream && reader.shape.marks_its_end() && !seen.terminal => {
             reader.answer.flag(Anomaly::UnterminatedStream);
             Status::Error
         }

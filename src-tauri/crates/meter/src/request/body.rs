@@ -78,7 +78,7 @@ impl Sink for Walk<'_> {
     fn kept(&mut self, path: &[&str], json: &str) {
         let word = plain(json);
         match path {
-            ["model"] => self.asked.model = Some(word.into()).filter(|w: &Box<str>| !w.is_empty()),
+            ["model"] => self.asked.model = (!word.is_empty()).then(|| word.into()),
             ["stream"] => self.asked.stream = word == "true",
             ["service_tier" | "serviceTier"] | ["service_tier" | "serviceTier", "type"] => {
                 self.asked.service_tier = Some(word.into());
@@ -280,10 +280,11 @@ impl Walk<'_> {
     fn prompt_word(&mut self, path: &[&str], word: &str) {
         let is_tool = matches!(path, ["tools", _, _]);
         match word {
-            _ if is_tool => match tool_capability(word) {
-                Some(capability) => self.asked.exercises(capability),
-                None => {}
-            },
+            _ if is_tool => {
+                if let Some(capability) = tool_capability(word) {
+                    self.asked.exercises(capability);
+                }
+            }
             "image" | "image_url" | "input_image" | "video" | "video_url" | "input_video" => {
                 self.asked.sends_media(Capability::Vision);
             }
