@@ -1,8 +1,8 @@
-#!/usr/bin/env bash
+#!/bin/sh
 # Installs what the tests need beyond Rust: the providers' Python and Node SDKs and two
 # agents, at pinned versions, inside tests/sdk. With `bench` also nginx, the baseline.
 # Safe to run again: does nothing when all is there.
-set -euo pipefail
+set -eu
 cd "$(dirname "$0")/sdk"
 
 say() { printf 'tests/setup: %s\n' "$*" >&2; }

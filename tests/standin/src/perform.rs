@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use sha2::{Digest, Sha256};
 
 use crate::answer::Answer;
 use crate::play::{Coding, Misfortune, Play};
-use crate::seen::{End, Record};
+use crate::seen::{End, Record, hexadecimal};
 
 /// The longest a stalled answer waits for its peer to leave.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -29,12 +30,13 @@ pub(crate) fn perform(
     number: u64,
     record: &Record,
 ) -> io::Result<After> {
-    let result = send(stream, answer, play);
+    let mut sent = Sha256::new();
+    let result = send(stream, answer, play, &mut sent);
     let end = match &result {
         Ok((end, _)) => *end,
         Err(_) => End::PeerLeft,
     };
-    record.ended(number, end);
+    record.ended(number, end, hexadecimal(sent));
     result.map(|(_, after)| after)
 }
 
@@ -43,7 +45,12 @@ pub(crate) fn refuse_to_speak_http(mut stream: &TcpStream) -> io::Result<()> {
     stream.write_all(b"\x00\x01SSH-2.0-what?\r\n\r\n\xff\xfe")
 }
 
-fn send(mut stream: &TcpStream, answer: &Answer, play: &Play) -> io::Result<(End, After)> {
+fn send(
+    mut stream: &TcpStream,
+    answer: &Answer,
+    play: &Play,
+    sent: &mut Sha256,
+) -> io::Result<(End, After)> {
     if play.early {
         stream.write_all(&[head(answer, play).as_slice(), &answer.frames.concat()].concat())?;
         stream.shutdown(Shutdown::Write)?;
@@ -53,7 +60,9 @@ fn send(mut stream: &TcpStream, answer: &Answer, play: &Play) -> io::Result<(End
         return Ok((End::PeerLeft, After::Close));
     }
     if !answer.streamed && play.coding.is_none() && play.misfortune.is_none() {
-        let whole = [head(answer, play).as_slice(), &answer.frames.concat()].concat();
+        let body = answer.frames.concat();
+        sent.update(&body);
+        let whole = [head(answer, play).as_slice(), &body].concat();
         write(stream, &whole, play)?;
         let after = if play.two_lengths { After::Close } else { After::Keep };
         return Ok((End::Complete, after));
@@ -73,10 +82,14 @@ fn send(mut stream: &TcpStream, answer: &Answer, play: &Play) -> io::Result<(End
         if at > 0 && !pause(stream, play.delay)? {
             return Ok((End::PeerLeft, After::Close));
         }
-        write(stream, &chunk(&encoder.encode(frame)?), play)?;
+        let encoded = encoder.encode(frame)?;
+        write(stream, &chunk(&encoded), play)?;
+        sent.update(&encoded);
         at += usize::from(!(play.endless && at == answer.repeats));
     }
-    stream.write_all(&chunk(&encoder.finish()?))?;
+    let rest = encoder.finish()?;
+    sent.update(&rest);
+    stream.write_all(&chunk(&rest))?;
     stream.write_all(b"0\r\n\r\n")?;
     Ok((End::Complete, After::Keep))
 }

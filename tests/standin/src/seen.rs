@@ -29,6 +29,8 @@ pub struct Seen {
     pub upload: Option<Upload>,
     /// What the answer states as its usage.
     pub said: Option<Said>,
+    /// The answer's body as far as it was sent, encoded as it was, in hexadecimal.
+    pub sent_sha256: Option<String>,
     /// How it ended; `None` while it runs.
     pub end: Option<End>,
 }
@@ -83,8 +85,17 @@ pub(crate) fn read_upload(body: &mut impl Read) -> io::Result<Upload> {
         upload.length += got as u64;
         hash.update(&piece[..got]);
     }
-    upload.sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    upload.sha256 = hexadecimal(hash);
     Ok(upload)
+}
+
+/// The hash of these bytes as it stands in the record.
+pub fn sha256(bytes: &[u8]) -> String {
+    hexadecimal(Sha256::new_with_prefix(bytes))
+}
+
+pub(crate) fn hexadecimal(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The growing list.
@@ -108,6 +119,7 @@ impl Record {
             headers: head.headers.clone(),
             upload: None,
             said: None,
+            sent_sha256: None,
             end: None,
         });
         self.changed.notify_all();
@@ -122,8 +134,11 @@ impl Record {
         self.update(number, |seen| seen.said = said);
     }
 
-    pub(crate) fn ended(&self, number: u64, end: End) {
-        self.update(number, |seen| seen.end = Some(end));
+    pub(crate) fn ended(&self, number: u64, end: End, sent_sha256: String) {
+        self.update(number, |seen| {
+            seen.end = Some(end);
+            seen.sent_sha256 = Some(sent_sha256);
+        });
     }
 
     pub(crate) fn all(&self) -> Vec<Seen> {

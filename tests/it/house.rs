@@ -1,0 +1,153 @@
+//! The house itself: which crate may lean on what, and words that must not stand in it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// The plan of `ARCHITECTURE.md`: a crate, the workspace crates it may lean on, and the
+/// outside crates it must not name.
+const PLAN: [(&str, &[&str], &[&str]); 5] = [
+    ("meter", &[], &["tauri", "rusqlite", "reqwest", "tokio", "hyper", "axum", "hyper-util"]),
+    ("gateway", &["meter"], &["tauri", "rusqlite"]),
+    ("store", &["meter"], &["tauri", "reqwest", "tokio", "hyper", "axum", "hyper-util", "http"]),
+    ("api", &["meter", "store"], &["tauri", "rusqlite", "reqwest"]),
+    ("tollgate", &["meter", "gateway", "store", "api"], &["rusqlite"]),
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn metadata() -> Value {
+    let arguments = ["metadata", "--format-version", "1", "--no-deps", "--offline"];
+    let output = Command::new(env!("CARGO")).args(arguments).current_dir(root()).output();
+    serde_json::from_slice(&output.expect("cargo runs").stdout).expect("JSON")
+}
+
+/// Names that a package depends on outside its tests.
+fn dependencies(package: &Value) -> BTreeSet<String> {
+    let all = package["dependencies"].as_array().expect("a list");
+    let built = all.iter().filter(|d| d["kind"] != "dev");
+    built.map(|d| d["name"].as_str().expect("a name").to_owned()).collect()
+}
+
+#[test]
+fn crates_lean_only_on_what_the_plan_allows() {
+    let metadata = metadata();
+    let packages = metadata["packages"].as_array().expect("a list");
+    let ours: Vec<&str> = packages.iter().filter_map(|p| p["name"].as_str()).collect();
+    for (name, may, must_not) in PLAN {
+        let package = packages.iter().find(|p| p["name"] == name).expect("a crate of the plan");
+        for dependency in dependencies(package) {
+            let allowed = !ours.contains(&&*dependency) || may.contains(&&*dependency);
+            assert!(allowed, "{name} leans on {dependency}, against the plan");
+            assert!(!must_not.contains(&&*dependency), "{name} must never know {dependency}");
+        }
+    }
+}
+
+#[test]
+fn every_package_is_in_the_plan_or_in_the_tests() {
+    let metadata = metadata();
+    for package in metadata["packages"].as_array().expect("a list") {
+        let (name, manifest) = (package["name"].as_str(), package["manifest_path"].as_str());
+        let planned = PLAN.iter().any(|(known, ..)| Some(*known) == name);
+        let in_tests =
+            manifest.is_some_and(|m| m.starts_with(&*root().join("tests").to_string_lossy()));
+        assert!(planned || in_tests, "{name:?} is a crate without a place in the plan");
+    }
+}
+
+/// Files under version control, as far as they are text.
+fn tracked() -> Vec<(PathBuf, String)> {
+    let output = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output();
+    let Ok(output) = output else { return Vec::new() };
+    let names = String::from_utf8(output.stdout).expect("names are text");
+    let paths = names.split('\0').filter(|name| !name.is_empty()).map(PathBuf::from);
+    paths
+        .filter_map(|path| Some((path.clone(), fs::read_to_string(root().join(&path)).ok()?)))
+        .collect()
+}
+
+/// The part of a Rust file that is built into the product.
+fn product(text: &str) -> &str {
+    text.split("#[cfg(test)]\nmod ").next().unwrap_or_default()
+}
+
+#[test]
+fn no_rust_code_names_a_provider() {
+    let folder = root().join("src-tauri/crates/meter/providers");
+    let ids: Vec<String> = fs::read_dir(folder)
+        .expect("the folder")
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter_map(|name| name.strip_suffix(".toml").map(str::to_owned))
+        // `openai` is the documented default, `demo` is built in, and files with an
+        // underscore are no providers.
+        .filter(|id| !id.starts_with('_') && !["demo", "openai"].contains(&id.as_str()))
+        .collect();
+    assert!(ids.len() > 5, "{ids:?}");
+    for (path, text) in tracked() {
+        let in_product =
+            path.starts_with("src-tauri") && !path.components().any(|c| c.as_os_str() == "tests");
+        if !in_product || path.extension().is_none_or(|e| e != "rs") {
+            continue;
+        }
+        for id in &ids {
+            for (number, line) in product(&text).lines().enumerate() {
+                let code = line.split("//").next().unwrap_or_default();
+                let named = code.contains(&format!("\"{id}\""));
+                assert!(!named, "{}:{}: names the provider `{id}`", path.display(), number + 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn no_rust_code_names_a_model() {
+    let families =
+        ["\"gpt-", "\"claude-", "\"gemini-", "\"grok-", "\"o1-", "\"o3-", "\"llama", "\"deepseek-"];
+    // The names of formats begin like models.
+    let formats = ["\"gemini-generate", "\"gemini-embed", "\"llamacpp"];
+    for (path, text) in tracked() {
+        let in_product =
+            path.starts_with("src-tauri") && !path.components().any(|c| c.as_os_str() == "tests");
+        if !in_product || path.extension().is_none_or(|e| e != "rs") {
+            continue;
+        }
+        for line in product(&text).lines() {
+            let code = line.split("//").next().unwrap_or_default();
+            let named = families.iter().any(|family| code.contains(family));
+            let is_format = formats.iter().any(|format| code.contains(format));
+            assert!(!named || is_format, "{}: {line}", path.display());
+        }
+    }
+}
+
+#[test]
+fn no_drawer_is_called_by_a_name_that_says_nothing() {
+    let nothing =
+        ["utils", "util", "helpers", "helper", "common", "services", "service", "misc", "manager"];
+    for (path, _) in tracked() {
+        for part in path.with_extension("").components() {
+            let name = part.as_os_str().to_string_lossy().to_lowercase();
+            assert!(!nothing.contains(&&*name), "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn sql_stands_only_in_the_store() {
+    for (path, text) in tracked() {
+        let outside = path.starts_with("src-tauri") && !path.starts_with("src-tauri/crates/store");
+        if !outside || path.extension().is_none_or(|e| e != "rs") {
+            continue;
+        }
+        for statement in ["\"SELECT ", "\"INSERT ", "\"UPDATE ", "\"DELETE FROM", "\"CREATE TABLE"]
+        {
+            assert!(!text.contains(statement), "{} holds {statement}", path.display());
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! A ledger that cannot be written: traffic flows, the loss is seen.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::json;
+use standin::client::Call;
+
+use crate::gate::{Gate, Setup, wait_until};
+
+fn message() -> Call {
+    let body = json!({"model": "standin", "max_tokens": 64, "messages": []});
+    Call::post("/v1/messages", &body).header("x-api-key", "planted")
+}
+
+fn traffic_flows(gate: &Gate) {
+    for _ in 0..5 {
+        let reply = gate.send(&message());
+        assert_eq!(reply.status(), 200);
+        assert!(reply.header("x-tollgate-receipt").is_some());
+        assert!(!reply.body().expect("a whole body").is_empty());
+    }
+}
+
+fn the_loss_is_told(gate: &Gate) {
+    wait_until("the trouble is told", || {
+        let said = gate.printed().to_lowercase();
+        said.contains("ledger") && (said.contains("error") || said.contains("warn"))
+    });
+    let times = gate.printed().to_lowercase().matches("ledger").count();
+    assert!(times < 10, "it is told once, not for every call:\n{}", gate.printed());
+}
+
+#[test]
+fn a_corrupt_ledger_does_not_stop_traffic() {
+    let gate = Gate::open_with(Setup {
+        prepare: Some(|home| {
+            fs::write(home.join("ledger.db"), vec![b'x'; 40_000]).expect("writable")
+        }),
+        ..Setup::default()
+    });
+    traffic_flows(&gate);
+    the_loss_is_told(&gate);
+    let output = gate.command(&["requests"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("ledger.db"));
+    let kept = fs::read(gate.home().join("ledger.db")).expect("still there");
+    assert!(
+        kept.iter().all(|byte| *byte == b'x'),
+        "a ledger that cannot be read is not written over"
+    );
+}
+
+#[test]
+fn a_ledger_that_cannot_be_opened_does_not_stop_traffic() {
+    let gate = Gate::open_with(Setup {
+        prepare: Some(|home| fs::create_dir(home.join("ledger.db")).expect("writable")),
+        ..Setup::default()
+    });
+    traffic_flows(&gate);
+    the_loss_is_told(&gate);
+}
+
+#[test]
+fn a_ledger_of_a_newer_tollgate_is_refused_with_a_way_out_and_left_alone() {
+    let mut gate = Gate::open();
+    gate.send(&message()).body().expect("a whole body");
+    gate.receipts_of(1);
+    gate.ask_to_stop();
+    gate.ended();
+    set_user_version(gate.home().join("ledger.db").as_path(), 9_999);
+    let output = gate.command(&["requests"]);
+    assert_eq!(output.status.code(), Some(1));
+    let why = String::from_utf8_lossy(&output.stderr);
+    assert!(why.contains("newer"), "{why}");
+}
+
+/// Bytes 60..64 of an SQLite file are its user version.
+fn set_user_version(path: &std::path::Path, version: u32) {
+    let mut bytes = fs::read(path).expect("the ledger");
+    bytes[60..64].copy_from_slice(&version.to_be_bytes());
+    fs::write(path, bytes).expect("writable");
+}
+
+#[test]
+fn a_read_only_ledger_does_not_stop_traffic() {
+    let gate = Gate::open_with(Setup {
+        prepare: Some(|home| {
+            let path = home.join("ledger.db");
+            fs::write(&path, b"").expect("writable");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).expect("ours");
+        }),
+        ..Setup::default()
+    });
+    traffic_flows(&gate);
+}
+
+#[test]
+fn a_full_disk_does_not_stop_traffic_and_loses_nothing_that_fits_the_register() {
+    // No file may grow beyond what the register needs, as if the disk were full; the
+    // signal that comes with it is ignored, so writing fails as it does on a full disk.
+    let mut gate = Gate::open_with(Setup {
+        launcher: &["bash", "-c", "trap '' XFSZ; ulimit -f 20; exec \"$0\" \"$@\""],
+        ..Setup::default()
+    });
+    traffic_flows(&gate);
+    gate.kill();
+}
+
+#[test]
+fn everything_in_the_home_is_for_its_owner_only() {
+    let gate = Gate::open();
+    gate.send(&message()).body().expect("a whole body");
+    gate.receipts_of(1);
+    for path in crate::gate::files_below(gate.home()) {
+        if path.ends_with("config.toml") {
+            continue;
+        }
+        let mode = fs::metadata(&path).map(|m| m.permissions().mode() & 0o077);
+        assert_eq!(mode.unwrap_or(0), 0, "{}", path.display());
+    }
+}

@@ -1,0 +1,15 @@
+//! Drives the real binary: its process, its port, its files, its command line.
+
+mod bytes;
+mod calls;
+mod contract;
+mod corpus;
+mod ends;
+mod gate;
+mod guard;
+mod house;
+mod ledger;
+mod lifetime;
+mod sdk;
+mod secrets;
+mod soak;
