@@ -8,12 +8,13 @@ use meter::receipt::{Receipt, Status};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::detail::put_detail;
+use crate::error::StoreError;
 use crate::lane::{Lane, LaneId};
 use crate::lines::put_settlement;
 use crate::names::{Glossary, Interning, Names};
 use crate::receipt_row;
 use crate::rollup::Cells;
-use crate::schema::{self, OpenError};
+use crate::schema;
 use crate::settlement;
 use crate::standing::Standing;
 use crate::tally::Tally;
@@ -42,8 +43,7 @@ const ADD_RECEIPT: &str =
     "INSERT OR IGNORE INTO receipt (ordinal, lane, cost, detail) VALUES (?1, ?2, ?3, ?4)";
 const ADD_TAG: &str = "INSERT INTO tag (name, value, ordinal) VALUES (?1, ?2, ?3)";
 const ADD_ARRIVAL: &str = "INSERT INTO arrival (ordinal) VALUES (?1)";
-const ADD_SETTLEMENT: &str =
-    "INSERT INTO settlement (ordinal, seq, fact) VALUES (?1, ?2, ?3)";
+const ADD_SETTLEMENT: &str = "INSERT INTO settlement (ordinal, seq, fact) VALUES (?1, ?2, ?3)";
 const ADD_AWAITED: &str = "INSERT INTO awaited (job, ordinal) VALUES (?1, ?2)";
 /// Followers that fall further behind than this miss some.
 const TRIM_ARRIVALS: &str =
@@ -56,7 +56,7 @@ const MOST_CACHED: usize = 20_000;
 
 impl Books {
     /// Opens, makes or migrates the ledger of a home.
-    pub(crate) fn open(home: &Path) -> Result<Self, OpenError> {
+    pub(crate) fn open(home: &Path) -> Result<Self, StoreError> {
         Ok(Self {
             db: schema::open_for_writing(home)?,
             names: Names::default(),
@@ -113,9 +113,8 @@ impl Books {
         let mut detail = Vec::with_capacity(256);
         put_detail(&mut detail, receipt, &mut self.interning())?;
         let cost = receipt.cost.map(|cost| cost.attos());
-        let added = self.db.prepare_cached(ADD_RECEIPT)?.execute(params![
-            ordinal, lane, cost, detail
-        ])?;
+        let added =
+            self.db.prepare_cached(ADD_RECEIPT)?.execute(params![ordinal, lane, cost, detail])?;
         if added == 0 {
             match receipt_row::id(&self.db, ordinal)? {
                 Some(id) if id == receipt.id => recorded.known += 1,

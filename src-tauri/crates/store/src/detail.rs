@@ -80,11 +80,7 @@ fn put_times(out: &mut Vec<u8>, r: &Receipt) {
     put_signed(out, i128::from(r.ended_at.millis()) - ended);
 }
 
-fn put_optional<S: Spell>(
-    out: &mut Vec<u8>,
-    r: &Receipt,
-    spell: &mut S,
-) -> Result<(), S::Error> {
+fn put_optional<S: Spell>(out: &mut Vec<u8>, r: &Receipt, spell: &mut S) -> Result<(), S::Error> {
     if r.model.is_some() && r.model != r.model_requested {
         if let Some(requested) = &r.model_requested {
             spell.spell(out, requested)?;

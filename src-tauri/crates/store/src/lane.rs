@@ -54,7 +54,8 @@ impl Lane {
         names: &mut Names,
         db: &Connection,
     ) -> rusqlite::Result<Self> {
-        let mut name = |text: Option<&str>| text.map_or(Ok(NameId::ABSENT), |t| names.intern(db, t));
+        let mut name =
+            |text: Option<&str>| text.map_or(Ok(NameId::ABSENT), |t| names.intern(db, t));
         Ok(Self {
             model: name(receipt.model.as_deref().or(receipt.model_requested.as_deref()))?,
             provider: name(Some(&receipt.provider))?,

@@ -6,9 +6,9 @@
 //! the last half minute or so, and never leaves the ledger torn.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,10 +16,9 @@ use meter::receipt::{Receipt, Settlement};
 use meter::{ReceiptId, Timestamp};
 
 use crate::books::Books;
+use crate::error::StoreError;
 use crate::health::{Counters, Health};
-use crate::pack::UnpackError;
 use crate::register::{Register, Remains, SlotUse};
-use crate::schema::OpenError;
 use crate::settlement::{self, Settled};
 use crate::spill::Spill;
 use crate::writer::{Finished, Listeners, Order, Permit, Place, Writer};
@@ -47,51 +46,26 @@ struct Desk {
     permits: Arc<AtomicUsize>,
 }
 
-/// Why something other than a receipt could not be written.
-#[derive(Debug, thiserror::Error)]
-pub enum WriteError {
-    /// The ledger is broken or being closed.
-    #[error("the ledger cannot be written now\nhint: run `tollgate doctor`")]
-    Unavailable,
-    /// A record that this needs is damaged.
-    #[error("a record in the ledger is damaged\nhint: run `tollgate doctor --verify`")]
-    Damaged,
-    /// SQLite refused.
-    #[error("the ledger could not be written: {0}")]
-    Sqlite(#[from] rusqlite::Error),
-}
-
-impl From<UnpackError> for WriteError {
-    fn from(error: UnpackError) -> Self {
-        match error {
-            UnpackError::Damaged => Self::Damaged,
-            UnpackError::Sqlite(error) => Self::Sqlite(error),
-        }
-    }
-}
-
 impl Ledger {
     /// Opens the ledger of a home, making it if there is none, and commits what an earlier
     /// process left in the register and the spill file.
-    pub fn open(home: &Path) -> Result<Self, OpenError> {
+    pub fn open(home: &Path) -> Result<Self, StoreError> {
         let books = Books::open(home)?;
         let path = home.join(REGISTER);
         let (register, remains) =
-            Register::open(&path).map_err(|source| OpenError::Home { path, source })?;
+            Register::open(&path).map_err(|source| StoreError::Home { path, source })?;
         Ok(Self::start(home, Some(books), register, remains))
     }
 
     /// Like [`Self::open`], but a ledger that is corrupt, read-only or on a full disk is no
     /// reason to stop traffic: receipts wait, [`Self::health`] says why, and the ledger is
     /// tried again now and then. Only a ledger of a newer Tollgate is still refused.
-    pub fn open_or_degraded(home: &Path) -> Result<Self, OpenError> {
+    pub fn open_or_degraded(home: &Path) -> Result<Self, StoreError> {
         let books = match Books::open(home) {
             Ok(books) => Some(books),
-            Err(newer @ OpenError::Newer { .. }) => return Err(newer),
+            Err(newer @ StoreError::Newer { .. }) => return Err(newer),
             // The writer meets the same problem at once, and reports it.
-            Err(OpenError::Older { .. } | OpenError::Sqlite { .. } | OpenError::Home { .. }) => {
-                None
-            }
+            Err(_) => None,
         };
         let (register, remains) = Register::open(&home.join(REGISTER)).unwrap_or_else(|error| {
             tracing::error!(%error, "no in-flight register: a crash now would lose receipts");
@@ -107,8 +81,10 @@ impl Ledger {
         counters.torn.store(remains.torn, Ordering::Relaxed);
         let newest = remains.receipts.iter().map(|(_, receipt)| receipt.id.ordinal()).max();
         let seed = newest.unwrap_or(0).max(books.as_ref().map_or(0, last_minted));
-        let waiting =
-            remains.receipts.into_iter().map(|(slot, receipt)| Finished { receipt, place: Place::Slot(slot) });
+        let waiting = remains
+            .receipts
+            .into_iter()
+            .map(|(slot, receipt)| Finished { receipt, place: Place::Slot(slot) });
         let mut writer = Writer {
             home: home.to_owned(),
             books,
@@ -157,7 +133,7 @@ impl Ledger {
         provider: &str,
         response_id: &str,
         settlement: Settlement,
-    ) -> Result<Settled, WriteError> {
+    ) -> Result<Settled, StoreError> {
         let (provider, response_id) = (provider.to_owned(), response_id.to_owned());
         self.write(move |books| {
             Ok(settlement::settle(books, &provider, &response_id, &settlement)?)
@@ -168,17 +144,17 @@ impl Ledger {
     /// finished before, and waits for it.
     pub(crate) fn write<T: Send + 'static>(
         &self,
-        act: impl FnOnce(&mut Books) -> Result<T, WriteError> + Send + 'static,
-    ) -> Result<T, WriteError> {
+        act: impl FnOnce(&mut Books) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let (answer, answered) = mpsc::sync_channel(1);
         let write = move |books: Option<&mut Books>| {
-            let done = books.map_or(Err(WriteError::Unavailable), |books| books.write(act));
+            let done = books.map_or(Err(StoreError::Unavailable), |books| books.write(act));
             // The asker waits below; if it is gone, so is the interest.
             let _ = answer.send(done);
         };
         let sent = self.desk.orders.send(Order::Write(Box::new(write)));
-        sent.map_err(|_| WriteError::Unavailable)?;
-        answered.recv().unwrap_or(Err(WriteError::Unavailable))
+        sent.map_err(|_| StoreError::Unavailable)?;
+        answered.recv().unwrap_or(Err(StoreError::Unavailable))
     }
 
     /// Commits what is finished and closes. Requests that are still under way keep their
@@ -186,7 +162,8 @@ impl Ledger {
     /// deadline; nothing is lost by that either.
     pub fn close(self, deadline: Duration) {
         let (done, closed) = mpsc::channel();
-        if self.desk.orders.send(Order::Close(done)).is_ok() && closed.recv_timeout(deadline).is_ok()
+        if self.desk.orders.send(Order::Close(done)).is_ok()
+            && closed.recv_timeout(deadline).is_ok()
         {
             // It has said its last word, so this does not wait.
             let _ = self.writer.join();

@@ -5,9 +5,7 @@ use meter::usage::{Basis, Bound, Count, Factor};
 use meter::{ReceiptId, Timestamp};
 
 use crate::codes::Coded;
-use crate::pack::{
-    Presence, Spell, Unpack, UnpackError, Unspell, put, put_money, put_signed,
-};
+use crate::pack::{Presence, Spell, Unpack, UnpackError, Unspell, put, put_money, put_signed};
 
 pub(crate) fn put_lines<S: Spell>(
     out: &mut Vec<u8>,

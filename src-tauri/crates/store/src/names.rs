@@ -92,7 +92,11 @@ pub(crate) struct Glossary {
 
 impl Glossary {
     /// The text of a name; none for [`NameId::ABSENT`].
-    pub(crate) fn text(&self, db: &Connection, id: NameId) -> Result<Option<Box<str>>, UnpackError> {
+    pub(crate) fn text(
+        &self,
+        db: &Connection,
+        id: NameId,
+    ) -> Result<Option<Box<str>>, UnpackError> {
         if id == NameId::ABSENT {
             return Ok(None);
         }

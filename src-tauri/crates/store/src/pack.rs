@@ -125,6 +125,7 @@ impl<'a> Unpack<'a> {
         Self { rest: bytes }
     }
 
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }

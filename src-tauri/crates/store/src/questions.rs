@@ -9,11 +9,11 @@ use meter::ReceiptId;
 use meter::receipt::Receipt;
 use rusqlite::{Connection, OptionalExtension};
 
+use crate::error::StoreError;
 use crate::filter::{Filter, Selection};
 use crate::names::Glossary;
-use crate::pack::UnpackError;
 use crate::receipt_row::{self, Lanes};
-use crate::schema::{self, OpenError};
+use crate::schema;
 use crate::walk::{self, Direction};
 
 /// Asks the ledger of a home. Not shared between threads: each opens its own.
@@ -21,26 +21,6 @@ pub struct Questions {
     pub(crate) db: Connection,
     pub(crate) glossary: Glossary,
     lanes: RefCell<Lanes>,
-}
-
-/// Why a question has no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum AskError {
-    /// A record is not what was written.
-    #[error("a record in the ledger is damaged\nhint: run `tollgate doctor --verify`")]
-    Damaged,
-    /// SQLite could not read it.
-    #[error("the ledger could not be read: {0}")]
-    Sqlite(#[from] rusqlite::Error),
-}
-
-impl From<UnpackError> for AskError {
-    fn from(error: UnpackError) -> Self {
-        match error {
-            UnpackError::Damaged => Self::Damaged,
-            UnpackError::Sqlite(error) => Self::Sqlite(error),
-        }
-    }
 }
 
 /// How far somebody has followed the receipts that came in.
@@ -57,13 +37,13 @@ pub(crate) const LAST_ARRIVAL: &str = "SELECT max(seq) FROM arrival";
 impl Questions {
     /// Opens the ledger of a home for reading. Where there is none yet, every answer is
     /// empty, also later: open again once there is one.
-    pub fn open(home: &Path) -> Result<Self, OpenError> {
+    pub fn open(home: &Path) -> Result<Self, StoreError> {
         let db = schema::open_for_reading(home)?;
         Ok(Self { db, glossary: Glossary::default(), lanes: RefCell::default() })
     }
 
     /// One receipt with its settlements.
-    pub fn receipt(&self, id: ReceiptId) -> Result<Option<Receipt>, AskError> {
+    pub fn receipt(&self, id: ReceiptId) -> Result<Option<Receipt>, StoreError> {
         self.at_one_instant(|| {
             self.refresh()?;
             Ok(self.row(id.ordinal())?.filter(|receipt| receipt.id == id))
@@ -76,7 +56,7 @@ impl Questions {
         filter: &Filter,
         before: Option<ReceiptId>,
         limit: usize,
-    ) -> Result<Vec<Receipt>, AskError> {
+    ) -> Result<Vec<Receipt>, StoreError> {
         self.at_one_instant(|| {
             let mut selection = self.select(filter)?;
             if let Some(before) = before {
@@ -86,13 +66,30 @@ impl Questions {
         })
     }
 
+    /// The oldest receipts of a filter, oldest first; with `after`, those newer than it. To
+    /// follow what comes in, see [`Self::arrived`].
+    pub fn requests_after(
+        &self,
+        filter: &Filter,
+        after: Option<ReceiptId>,
+        limit: usize,
+    ) -> Result<Vec<Receipt>, StoreError> {
+        self.at_one_instant(|| {
+            let mut selection = self.select(filter)?;
+            if let Some(after) = after {
+                selection.from = selection.from.max(after.ordinal() + 1);
+            }
+            self.page(&selection, Direction::OldestFirst, limit)
+        })
+    }
+
     /// Shows every receipt of a filter to the visitor, oldest first, in constant memory.
     /// Never holds the ledger for longer than a page, whatever the visitor does.
     pub fn each(
         &self,
         filter: &Filter,
         mut visit: impl FnMut(Receipt) -> ControlFlow<()>,
-    ) -> Result<(), AskError> {
+    ) -> Result<(), StoreError> {
         let mut from = 0;
         loop {
             let page = self.at_one_instant(|| {
@@ -114,7 +111,7 @@ impl Questions {
     }
 
     /// Where somebody begins who wants to hear of receipts that come in from now on.
-    pub fn last_arrival(&self) -> Result<Arrival, AskError> {
+    pub fn last_arrival(&self) -> Result<Arrival, StoreError> {
         let last: Option<i64> =
             self.db.prepare_cached(LAST_ARRIVAL)?.query_row([], |row| row.get(0))?;
         Ok(Arrival(last.unwrap_or(0)))
@@ -128,11 +125,12 @@ impl Questions {
         filter: &Filter,
         since: Arrival,
         limit: usize,
-    ) -> Result<(Vec<Receipt>, Arrival), AskError> {
+    ) -> Result<(Vec<Receipt>, Arrival), StoreError> {
         self.at_one_instant(|| {
             let mut selection = self.select(filter)?;
             let mut find = self.db.prepare_cached(ARRIVED)?;
-            let rows = find.query_map([since.0, limit as i64], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let rows =
+                find.query_map([since.0, limit as i64], |row| Ok((row.get(0)?, row.get(1)?)))?;
             let rows: Vec<(i64, i64)> = rows.collect::<Result<_, _>>()?;
             let last = rows.last().map_or(since, |(seq, _)| Arrival(*seq));
             let mut receipts = Vec::new();
@@ -151,14 +149,14 @@ impl Questions {
     /// Answers a question of several statements from one state of the ledger.
     pub(crate) fn at_one_instant<T>(
         &self,
-        ask: impl FnOnce() -> Result<T, AskError>,
-    ) -> Result<T, AskError> {
+        ask: impl FnOnce() -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         // Rolled back when dropped: there is nothing to commit.
         let _reading = self.db.unchecked_transaction()?;
         ask()
     }
 
-    pub(crate) fn select(&self, filter: &Filter) -> Result<Selection, AskError> {
+    pub(crate) fn select(&self, filter: &Filter) -> Result<Selection, StoreError> {
         self.refresh()?;
         Ok(Selection::of(filter, &self.db, &self.lanes())?)
     }
@@ -167,7 +165,7 @@ impl Questions {
         self.lanes.borrow()
     }
 
-    fn refresh(&self) -> Result<(), AskError> {
+    fn refresh(&self) -> Result<(), StoreError> {
         Ok(self.lanes.borrow_mut().refresh(&self.db)?)
     }
 
@@ -176,7 +174,7 @@ impl Questions {
         selection: &Selection,
         direction: Direction,
         limit: usize,
-    ) -> Result<Vec<Receipt>, AskError> {
+    ) -> Result<Vec<Receipt>, StoreError> {
         let ordinals = walk::page(&self.db, selection, direction, limit)?;
         let mut receipts = Vec::with_capacity(ordinals.len());
         for ordinal in ordinals {
@@ -188,7 +186,7 @@ impl Questions {
         Ok(receipts)
     }
 
-    pub(crate) fn row(&self, ordinal: i64) -> Result<Option<Receipt>, AskError> {
+    pub(crate) fn row(&self, ordinal: i64) -> Result<Option<Receipt>, StoreError> {
         let lanes = self.lanes();
         let mut find = self.db.prepare_cached(receipt_row::ONE)?;
         let found = find.query_row([ordinal], |row| {

@@ -78,8 +78,7 @@ pub(crate) fn blank(id: ReceiptId) -> Receipt {
 }
 
 /// Words on a receipt that did not fit its slot and had to be recovered from there.
-const TRIMMED: &str =
-    "recovered after a crash; what did not fit the in-flight register is missing";
+const TRIMMED: &str = "recovered after a crash; what did not fit the in-flight register is missing";
 
 /// The receipt's bytes, at most this many. What a crash may cost when it is larger than any
 /// usual one: the raw usage, then tags, attempts, the provider's sentence, the lines' words.
@@ -127,12 +126,8 @@ const TRIMS: [fn(&mut Receipt); 5] = [
 /// Nothing but who, when, how it ended and what it came to.
 fn bare(receipt: &Receipt) -> Receipt {
     let upstream = cut(&receipt.upstream, 120);
-    let mut bare = Receipt::begun(
-        receipt.id,
-        receipt.started_at,
-        &cut(&receipt.provider, 60),
-        &upstream,
-    );
+    let mut bare =
+        Receipt::begun(receipt.id, receipt.started_at, &cut(&receipt.provider, 60), &upstream);
     bare.workspace = cut(&receipt.workspace, 60);
     bare.model = receipt.model.as_deref().map(|text| cut(text, 60));
     bare.model_requested = receipt.model_requested.as_deref().map(|text| cut(text, 60));

@@ -45,7 +45,8 @@ pub(crate) struct Remains {
 impl Register {
     /// Opens or makes the file and reads what an earlier process left.
     pub(crate) fn open(path: &Path) -> io::Result<(Self, Remains)> {
-        let mut file = private(OpenOptions::new().read(true).write(true).create(true)).open(path)?;
+        let mut file =
+            private(OpenOptions::new().read(true).write(true).create(true)).open(path)?;
         let remains = read_all(&mut file)?;
         lengthen(&mut file)?;
         let mut taken = vec![false; SLOTS];

@@ -1,10 +1,11 @@
 //! The shape of the ledger file: numbered migrations, each in one transaction, the file
 //! backed up before them.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
+use crate::error::StoreError;
 use crate::money_sum;
 use crate::register::private;
 
@@ -17,60 +18,13 @@ const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_ledger.sql")];
 /// `TOLL`, so that `file` and other programs can tell what it is.
 const APPLICATION: i32 = 0x544f_4c4c;
 
-/// Why the ledger could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// A later version of Tollgate has changed the file.
-    #[error(
-        "the ledger `{}` was written by a newer Tollgate (layout {found}, this one knows {known})\n\
-         hint: install the newer version again, or point TOLLGATE_HOME at another folder",
-        path.display()
-    )]
-    Newer {
-        /// The file.
-        path: PathBuf,
-        /// Its layout.
-        found: i64,
-        /// The newest layout this program knows.
-        known: i64,
-    },
-    /// An earlier version wrote it and nobody has brought it up to date yet.
-    #[error(
-        "the ledger `{}` is of an older layout\nhint: run `tollgate serve` once to bring it up to date",
-        path.display()
-    )]
-    Older {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Any other reason.
-    #[error(
-        "the ledger `{}` cannot be opened: {source}\nhint: run `tollgate doctor`",
-        path.display()
-    )]
-    Sqlite {
-        /// The file.
-        path: PathBuf,
-        /// What SQLite says.
-        source: rusqlite::Error,
-    },
-    /// The home itself is the problem.
-    #[error("`{}` cannot be used: {source}\nhint: check its permissions and free space", path.display())]
-    Home {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
-}
-
 /// Opens the ledger for writing, making or migrating it as needed.
-pub(crate) fn open_for_writing(home: &Path) -> Result<Connection, OpenError> {
+pub(crate) fn open_for_writing(home: &Path) -> Result<Connection, StoreError> {
     let path = home.join(FILE);
     let made = private(std::fs::OpenOptions::new().write(true).create(true)).open(&path);
     // A file that exists and cannot be written is for SQLite to explain.
     if let (Err(source), false) = (made, path.exists()) {
-        return Err(OpenError::Home { path, source });
+        return Err(StoreError::Home { path, source });
     }
     let open = || -> Result<Connection, OpenFailure> {
         let mut db = Connection::open(&path)?;
@@ -88,7 +42,7 @@ pub(crate) fn open_for_writing(home: &Path) -> Result<Connection, OpenError> {
 }
 
 /// Opens the ledger for questions. A home without a ledger answers like an empty one.
-pub(crate) fn open_for_reading(home: &Path) -> Result<Connection, OpenError> {
+pub(crate) fn open_for_reading(home: &Path) -> Result<Connection, StoreError> {
     let path = home.join(FILE);
     let open = || -> Result<Connection, OpenFailure> {
         if std::fs::metadata(&path).map_or(true, |file| file.len() == 0) {
@@ -128,12 +82,12 @@ impl From<rusqlite::Error> for OpenFailure {
 }
 
 impl OpenFailure {
-    fn at(self, path: &Path) -> OpenError {
+    fn at(self, path: &Path) -> StoreError {
         let path = path.to_owned();
         match self {
-            Self::Newer { found, known } => OpenError::Newer { path, found, known },
-            Self::Older => OpenError::Older { path },
-            Self::Sqlite(source) => OpenError::Sqlite { path, source },
+            Self::Newer { found, known } => StoreError::Newer { path, found, known },
+            Self::Older => StoreError::Older { path },
+            Self::Sqlite(source) => StoreError::Unopened { path, source },
         }
     }
 }
@@ -191,8 +145,8 @@ mod tests {
         assert_eq!(db.query_row(rows, [], |row| row.get::<_, i64>(0)).unwrap(), 1);
         let copy = Connection::open(home.path().join("ledger.db.layout-1")).unwrap();
         assert_eq!(version(&copy).unwrap(), 1);
-        assert!(matches!(open_for_writing(home.path()), Err(OpenError::Newer { found: 2, .. })));
-        assert!(matches!(open_for_reading(home.path()), Err(OpenError::Newer { found: 2, .. })));
+        assert!(matches!(open_for_writing(home.path()), Err(StoreError::Newer { found: 2, .. })));
+        assert!(matches!(open_for_reading(home.path()), Err(StoreError::Newer { found: 2, .. })));
     }
 
     #[test]

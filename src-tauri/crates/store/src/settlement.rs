@@ -49,8 +49,8 @@ pub(crate) fn settle(
     };
     for ordinal in waiting {
         let Some(receipt) = receipt(books, ordinal)? else { continue };
-        let same = *receipt.provider == *provider
-            && receipt.response_id.as_deref() == Some(response_id);
+        let same =
+            *receipt.provider == *provider && receipt.response_id.as_deref() == Some(response_id);
         if same {
             append(books, receipt, settlement)?;
             books.db.prepare_cached(ARRIVED)?.execute([job, ordinal])?;
@@ -89,8 +89,7 @@ pub(crate) fn receipt(books: &Books, ordinal: i64) -> Result<Option<Receipt>, Un
     let mut lanes = Lanes::default();
     lanes.refresh(&books.db)?;
     let mut find = books.db.prepare_cached(receipt_row::ONE)?;
-    let found = find.query_row([ordinal], |row| {
-        Ok(receipt_row::read(row, &books.db, &books.glossary, &lanes))
-    });
+    let found = find
+        .query_row([ordinal], |row| Ok(receipt_row::read(row, &books.db, &books.glossary, &lanes)));
     found.optional()?.transpose()
 }

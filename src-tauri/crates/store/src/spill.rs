@@ -46,7 +46,8 @@ impl Spill {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         let mut options = OpenOptions::new();
-        let mut file = private(options.create(true).truncate(false).write(true)).open(&self.path)?;
+        let mut file =
+            private(options.create(true).truncate(false).write(true)).open(&self.path)?;
         file.seek(SeekFrom::Start(self.len))?;
         if let Err(error) = file.write_all(&bytes).and_then(|()| file.sync_data()) {
             file.set_len(self.len)?;

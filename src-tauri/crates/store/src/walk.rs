@@ -187,7 +187,11 @@ fn tagged(
 }
 
 /// Whether a row within the period is of a selected lane and has all tags.
-fn is_selected(db: &Connection, selection: &Selection, ordinal: i64) -> rusqlite::Result<bool> {
+pub(crate) fn is_selected(
+    db: &Connection,
+    selection: &Selection,
+    ordinal: i64,
+) -> rusqlite::Result<bool> {
     let lane: Option<LaneId> =
         db.prepare_cached(LANE_OF)?.query_row([ordinal], |row| row.get(0)).optional()?;
     if !lane.is_some_and(|lane| selection.lanes.contains(&lane)) {

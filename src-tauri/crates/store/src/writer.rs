@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use meter::Receipt;
 
 use crate::books::{Books, Recorded};
+use crate::error::StoreError;
 use crate::health::Counters;
 use crate::register::{Register, SLOTS, SlotUse};
-use crate::schema::OpenError;
 use crate::spill::Spill;
 
 /// What the writer is asked to do, in order.
@@ -249,10 +249,8 @@ impl Writer {
         self.try_later(format!("the ledger cannot be written: {error}"));
         // A full or busy ledger is fine as it is; anything else deserves a new beginning.
         use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked, DiskFull};
-        let fine = matches!(
-            error.sqlite_error_code(),
-            Some(DatabaseBusy | DatabaseLocked | DiskFull)
-        );
+        let fine =
+            matches!(error.sqlite_error_code(), Some(DatabaseBusy | DatabaseLocked | DiskFull));
         if !fine {
             self.books = None;
         }
@@ -286,7 +284,9 @@ impl Writer {
             Ok(()) => drop(self.counters.spilled.fetch_add(len as u64, Ordering::Relaxed)),
             // While slots are left the receipts are safer there than dropped.
             Err(_) if self.waiting.len() < 2 * SLOTS && self.register.free() > SLOTS / 16 => return,
-            Err(_) => self.counters.lose(len as u64, "the ledger, the register and the spill file are full"),
+            Err(_) => self
+                .counters
+                .lose(len as u64, "the ledger, the register and the spill file are full"),
         }
         for finished in self.waiting.drain(..len) {
             if let Some(slot) = finished.slot() {
@@ -311,7 +311,7 @@ impl Writer {
     }
 }
 
-fn describe(error: &OpenError) -> String {
+fn describe(error: &StoreError) -> String {
     error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 

@@ -10,6 +10,11 @@ use meter::{Money, ReceiptId, Timestamp, format::Format};
 /// 2025-11-21T02:40:00Z, on a quarter of an hour.
 pub(crate) const START: i64 = 1_763_692_800_000;
 
+/// An id minted so many milliseconds after [`START`].
+pub(crate) fn id(ms: i64, counter: u16) -> ReceiptId {
+    ReceiptId::new(Timestamp::from_millis(START + ms), counter, 0x0123_4567_89ab_cdef)
+}
+
 pub(crate) fn money(text: &str) -> Money {
     text.parse().unwrap()
 }

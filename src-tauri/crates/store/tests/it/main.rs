@@ -2,4 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod made;
+mod questions;
 mod recording;
+mod recovery;
+mod settling;
+mod usage;

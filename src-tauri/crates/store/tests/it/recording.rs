@@ -1,13 +1,11 @@
+//! Receipts in, receipts out.
+
 use std::time::Duration;
 
-use meter::{ReceiptId, Receipt, Timestamp};
+use meter::{Receipt, ReceiptId, Timestamp};
 use store::{Demo, Filter, Ledger, Questions};
 
-use crate::made::{START, chat, full};
-
-pub(crate) fn id(ms: i64, counter: u16) -> ReceiptId {
-    ReceiptId::new(Timestamp::from_millis(START + ms), counter, 0x0123_4567_89ab_cdef)
-}
+use crate::made::{START, chat, full, id};
 
 /// Records receipts and closes the ledger.
 pub(crate) fn record(home: &std::path::Path, receipts: impl IntoIterator<Item = Receipt>) {

@@ -1,0 +1,91 @@
+//! What can go wrong with the ledger, in sentences a person can act on.
+
+use std::path::PathBuf;
+
+use crate::pack::UnpackError;
+
+/// Why the ledger could not be opened, read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A later version of Tollgate has changed the file.
+    #[error(
+        "the ledger `{}` was written by a newer Tollgate (layout {found}, this one knows {known})\n\
+         hint: install the newer version again, or point TOLLGATE_HOME at another folder",
+        path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its layout.
+        found: i64,
+        /// The newest layout this program knows.
+        known: i64,
+    },
+    /// An earlier version wrote it and nobody has brought it up to date yet.
+    #[error(
+        "the ledger `{}` is of an older layout\n\
+         hint: run `tollgate serve` once to bring it up to date",
+        path.display()
+    )]
+    Older {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is no ledger, is damaged, or its disk fails.
+    #[error(
+        "the ledger `{}` cannot be opened: {source}\nhint: run `tollgate doctor`",
+        path.display()
+    )]
+    Unopened {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+    /// The home itself is the problem.
+    #[error(
+        "`{}` cannot be used: {source}\nhint: check its permissions and free space",
+        path.display()
+    )]
+    Home {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// It cannot be written now; [`crate::Health::problem`] says why.
+    #[error("the ledger cannot be written now\nhint: run `tollgate doctor`")]
+    Unavailable,
+    /// A record is not what was written.
+    #[error("a record in the ledger is damaged\nhint: run `tollgate doctor --verify`")]
+    Damaged,
+    /// SQLite refused a statement.
+    #[error("the ledger did not answer: {0}\nhint: run `tollgate doctor`")]
+    Sqlite(#[from] rusqlite::Error),
+    /// There is a pass with this label already.
+    #[error(
+        "there is a pass `{label}` already\nhint: choose another label; labels are never reused"
+    )]
+    PassExists {
+        /// The label.
+        label: Box<str>,
+    },
+    /// There is no pass with this label.
+    #[error("there is no pass `{label}`\nhint: `tollgate passes list` shows them")]
+    NoSuchPass {
+        /// The label.
+        label: Box<str>,
+    },
+    /// The system has no randomness to give, so no secret can be made.
+    #[error("the system gives no randomness: {0}")]
+    NoRandomness(getrandom::Error),
+}
+
+impl From<UnpackError> for StoreError {
+    fn from(error: UnpackError) -> Self {
+        match error {
+            UnpackError::Damaged => Self::Damaged,
+            UnpackError::Sqlite(error) => Self::Sqlite(error),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! What is left after a crash, a full disk, a broken file.

@@ -1,0 +1,155 @@
+//! Figures, with numbers one can add in one's head, and against plain sums over receipts.
+
+use std::collections::BTreeMap;
+
+use meter::receipt::{Billing, CostState, Receipt, Status, UsageState};
+use meter::usage::{Basis, Count, Factor};
+use meter::{Money, Timestamp};
+use proptest::prelude::*;
+use store::{Demo, Dimension, Figures, Filter, Ledger, Questions, Usage};
+
+use crate::made::{START, chat, id, money};
+use crate::recording::record;
+
+fn priced(ms: i64, n: u16, model: &str, cost: &str) -> Receipt {
+    let mut r = chat(id(ms, n), 1);
+    r.model = Some(model.into());
+    r.lines.truncate(1);
+    (r.lines[0].count, r.lines[0].factor) = (Count::whole(10), Factor::InputText);
+    (r.cost, r.latency_ms, r.ttft_ms) = (Some(money(cost)), 40, Some(10));
+    r
+}
+
+fn at(ms: i64) -> Timestamp {
+    Timestamp::from_millis(START + ms)
+}
+
+fn row<'a>(usage: &'a Usage, name: Option<&str>) -> &'a Figures {
+    &usage.rows.iter().find(|(row, _)| row.as_deref() == name).unwrap().1
+}
+
+#[test]
+fn totals_rows_and_series_are_what_the_receipts_say() {
+    const HOUR: i64 = 3_600_000;
+    let home = tempfile::tempdir().unwrap();
+    let mut unpriced = priced(HOUR, 1, "b", "0");
+    (unpriced.cost, unpriced.cost_state) = (None, CostState::Partial);
+    (unpriced.subtotal, unpriced.status) = (Some(money("7")), Status::Error);
+    unpriced.lines[0].basis = Basis::Estimated;
+    let mut euros = priced(2 * HOUR, 2, "b", "5");
+    euros.currency = "EUR".parse().unwrap();
+    let mut denied = priced(2 * HOUR + 1, 3, "b", "0");
+    (denied.cost, denied.status, denied.usage_state) = (None, Status::Denied, UsageState::None);
+    (denied.lines, denied.latency_ms, denied.ttft_ms) = (vec![], 9999, None);
+    denied.tags = [("team".into(), "red".into())].into();
+    let mut demo = priced(0, 9, "a", "100");
+    demo.billing = Billing::Demo;
+    let first = priced(0, 0, "a", "0.1");
+    record(home.path(), [first, priced(HOUR - 1, 0, "a", "0.2"), unpriced, euros, denied, demo]);
+
+    let questions = Questions::open(home.path()).unwrap();
+    let edges = [at(0), at(HOUR), at(2 * HOUR), at(3 * HOUR)];
+    let by =
+        |dimension| questions.usage(&Filter::default(), Some(&dimension), Some(&edges)).unwrap();
+    let usage = by(Dimension::Model);
+    let t = &usage.totals;
+    assert_eq!((t.requests, t.priced, t.unpriced, t.estimated), (5, 3, 1, 1));
+    assert_eq!((t.cost, t.subtotal), (money("0.3"), money("7")));
+    assert_eq!(t.other_costs, [("EUR".parse().unwrap(), money("5"))].into());
+    assert_eq!((t.input_tokens, t.output_tokens), (40, 0));
+    assert_eq!(t.factors, [(Factor::InputText, Count::whole(40))].into());
+    let statuses = [(Status::Succeeded, 3), (Status::Error, 1), (Status::Denied, 1)];
+    assert_eq!(t.statuses, BTreeMap::from(statuses));
+    // The denial's 9999 ms say nothing about a provider.
+    let spread = t.latency.unwrap();
+    assert_eq!((spread.mean, spread.p50, spread.p95), (40, 40, 40));
+    assert_eq!(t.ttft.unwrap().p95, 10);
+    assert_eq!((row(&usage, Some("a")).requests, row(&usage, Some("b")).requests), (2, 3));
+    assert_eq!(usage.series.iter().map(|f| f.requests).collect::<Vec<_>>(), [2, 1, 2]);
+    assert_eq!(usage.series[0].cost, money("0.3"));
+
+    let usage = by(Dimension::Tag("team".into()));
+    assert_eq!((row(&usage, Some("red")).requests, row(&usage, None).requests), (1, 4));
+    assert_eq!(row(&by(Dimension::Status), Some("denied")).requests, 1);
+    let demo = Filter { demo: Demo::Only, ..Filter::default() };
+    assert_eq!(questions.usage(&demo, None, None).unwrap().totals.cost, money("100"));
+}
+
+/// A receipt somewhere within three days, of one of a few kinds.
+fn any_receipt() -> impl Strategy<Value = Receipt> {
+    let day = 86_400_000_i64;
+    (-day..2 * day, any::<u16>(), 0..5_u64, any::<u64>(), any::<Option<i64>>()).prop_map(
+        |(ms, counter, kind, n, cost)| {
+            let mut r = chat(id(ms, counter), n % 1000);
+            r.model = Some(["a", "b", "c", "d", "e"][kind as usize].into());
+            r.status = [Status::Succeeded, Status::Error][(kind % 2) as usize];
+            r.cost = cost.map(|c| Money::from_attos(i128::from(c) * 1_000_000_007));
+            r.tags = [("kind".into(), kind.to_string().into())].into();
+            r
+        },
+    )
+}
+
+fn plain_sum(receipts: &[Receipt], from: Option<i64>, to: Option<i64>) -> (u64, i128, u64) {
+    let within = |r: &&Receipt| {
+        let ms = r.id.minted_at().millis();
+        from.is_none_or(|from| ms >= START + from) && to.is_none_or(|to| ms < START + to)
+    };
+    receipts.iter().filter(within).fold((0, 0, 0), |(n, cost, out), r| {
+        (n + 1, cost + r.cost.map_or(0, Money::attos), out + r.output_tokens())
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn any_window_is_the_exact_sum_of_its_receipts_and_rollups_equal_a_rebuild(
+        receipts in proptest::collection::vec(any_receipt(), 1..60),
+        windows in proptest::collection::vec((any::<Option<i32>>(), any::<Option<i32>>()), 4),
+    ) {
+        let receipts: BTreeMap<i64, Receipt> =
+            receipts.into_iter().map(|r| (r.id.ordinal(), r)).collect();
+        let receipts: Vec<Receipt> = receipts.into_values().collect();
+        let home = tempfile::tempdir().unwrap();
+        record(home.path(), receipts.clone());
+        let questions = Questions::open(home.path()).unwrap();
+        for (from, to) in windows {
+            let (from, to) = (from.map(|f| i64::from(f) % 200_000_000), to.map(|t| i64::from(t) % 200_000_000));
+            let filter = Filter { from: from.map(at), to: to.map(at), ..Filter::default() };
+            let usage = questions.usage(&filter, Some(&Dimension::Model), None).unwrap();
+            let sum = |f: &Figures| (f.requests, f.cost.attos(), f.output_tokens);
+            prop_assert_eq!(sum(&usage.totals), plain_sum(&receipts, from, to));
+            let rows = usage.rows.iter().map(|(_, f)| sum(f));
+            let rows = rows.fold((0, 0, 0), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2));
+            prop_assert_eq!(rows, sum(&usage.totals));
+            let tagged = questions.usage(&filter, Some(&Dimension::Tag("kind".into())), None).unwrap();
+            prop_assert_eq!(tagged.rows.iter().map(|(_, f)| f.cost.attos()).sum::<i128>(), usage.totals.cost.attos());
+            // The same through receipts alone.
+            let ids = receipts.iter().map(|r| r.id).collect();
+            let slow = questions.usage(&Filter { ids, ..filter }, Some(&Dimension::Model), None).unwrap();
+            prop_assert_eq!(&slow.totals, &usage.totals);
+        }
+        let verified = questions.verify().unwrap();
+        prop_assert!(verified.is_sound(), "{verified:?}");
+        prop_assert_eq!(verified.receipts, receipts.len() as u64);
+        let before = questions.usage(&Filter::default(), Some(&Dimension::Model), None).unwrap();
+        let ledger = Ledger::open(home.path()).unwrap();
+        ledger.rebuild().unwrap();
+        prop_assert!(questions.verify().unwrap().is_sound());
+        prop_assert_eq!(questions.usage(&Filter::default(), Some(&Dimension::Model), None).unwrap(), before);
+    }
+}
+
+#[test]
+fn a_rollup_that_was_tampered_with_is_found_and_made_anew() {
+    let home = tempfile::tempdir().unwrap();
+    record(home.path(), (0..20).map(|n| chat(id(n, 0), n as u64)));
+    let db = rusqlite::Connection::open(home.path().join("ledger.db")).unwrap();
+    db.execute("UPDATE rollup SET requests = requests + 1 WHERE span = 0", []).unwrap();
+    drop(db);
+    let questions = Questions::open(home.path()).unwrap();
+    assert!(questions.verify().unwrap().wrong_cells > 0);
+    Ledger::open(home.path()).unwrap().rebuild().unwrap();
+    assert!(questions.verify().unwrap().is_sound());
+}
