@@ -96,7 +96,7 @@ fn a_read_only_ledger_does_not_stop_traffic() {
 }
 
 #[test]
-fn a_full_disk_does_not_stop_traffic_and_loses_nothing_that_fits_the_register() {
+fn a_disk_full_from_the_start_does_not_stop_traffic() {
     // No file may grow beyond what the register needs, as if the disk were full; the
     // signal that comes with it is ignored, so writing fails as it does on a full disk.
     let mut gate = Gate::open_with(Setup {

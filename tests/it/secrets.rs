@@ -45,8 +45,18 @@ fn calls() -> Vec<Call> {
 }
 
 /// What the upstream does to each of them.
-const PLAYS: [&str; 8] =
-    ["", "status=400", "fail=3", "close=3", "coding=gzip", "badchunk=2", "garbage", "latin"];
+const PLAYS: [&str; 10] = [
+    "",
+    "status=400",
+    "fail=3",
+    "close=3",
+    "coding=gzip",
+    "badchunk=2",
+    "garbage",
+    "latin",
+    "status=401;parrot",
+    "status=422;parrot",
+];
 
 #[test]
 fn no_prompt_answer_or_key_is_in_any_file_or_log() {

@@ -22,6 +22,8 @@ pub struct Ask {
     pub path: String,
     /// The query, without `?`.
     pub query: String,
+    /// What came in `authorization`, without `Bearer`.
+    pub credential: String,
     /// The body, if it is JSON.
     pub body: Value,
     /// What to do.
@@ -71,6 +73,7 @@ impl Ask {
             method: head.method().to_owned(),
             path: head.path().replace("%3A", ":").replace("%3a", ":"),
             query: head.target().split_once('?').map(|(_, q)| q.to_owned()).unwrap_or_default(),
+            credential: head.get("authorization").unwrap_or_default().replace("Bearer ", ""),
             body: serde_json::from_slice(body).unwrap_or_default(),
             play,
         }

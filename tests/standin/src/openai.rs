@@ -9,21 +9,33 @@ const REASONING: u64 = 10;
 
 pub(crate) fn answer(ask: &Ask) -> Answer {
     let answer = match ask.play.status {
-        Some(status) => error(status),
+        Some(status) => error(ask, status),
         None if ask.path.ends_with("/chat/completions") => chat(ask),
         None if ask.path.ends_with("/completions") => completion(ask),
         None if ask.path.ends_with("/embeddings") => embeddings(ask),
         None if ask.path.ends_with("/models") => models(),
         None if ask.path == "/" => Answer::json(200, &json!({})),
         None if ask.path.ends_with("/echo") => Answer::json(200, &json!({"ok": true})),
-        None => error(404),
+        None => error(ask, 404),
     };
     answer.with("x-request-id", &ask.id("req_"))
 }
 
 /// `{"error": …}` as OpenAI words it.
-pub(crate) fn error(status: u16) -> Answer {
-    Answer::json(status, &error_body(status))
+pub(crate) fn error(ask: &Ask, status: u16) -> Answer {
+    let mut body = error_body(status);
+    if ask.play.parrot && status == 422 {
+        let fault = json!({"loc": ["body", "messages"], "msg": "Extra inputs are not permitted",
+            "type": "extra_forbidden", "input": ask.body});
+        body = json!({"detail": [fault]});
+    } else if ask.play.parrot {
+        let message = format!(
+            "Incorrect API key provided: {}. It was asked for status {status}",
+            ask.credential
+        );
+        body["error"]["message"] = json!(message);
+    }
+    Answer::json(status, &body)
 }
 
 pub(crate) fn error_body(status: u16) -> Value {

@@ -72,6 +72,8 @@ pub struct Play {
     pub no_usage: bool,
     /// `bytes`: every byte in a write of its own.
     pub byte_by_byte: bool,
+    /// `parrot`: an error repeats the credential, or at 422 the request's own text.
+    pub parrot: bool,
     /// `unasked`: tells the usage of an OpenAI-shaped stream although nobody asked.
     pub unasked_usage: bool,
 }
@@ -95,6 +97,7 @@ impl Default for Play {
             early: false,
             no_usage: false,
             byte_by_byte: false,
+            parrot: false,
             unasked_usage: false,
         }
     }
@@ -149,6 +152,7 @@ impl Play {
                 "early" => play.early = true,
                 "nousage" => play.no_usage = true,
                 "bytes" => play.byte_by_byte = true,
+                "parrot" => play.parrot = true,
                 "unasked" => play.unasked_usage = true,
                 other => play.misfortune = Some((number(), Misfortune::named(other))),
             }

@@ -10,7 +10,7 @@ const REASONING: u64 = 10;
 
 pub(crate) fn answer(ask: &Ask) -> Answer {
     if let Some(status) = ask.play.status {
-        return openai::error(status).with("x-request-id", &ask.id("req_"));
+        return openai::error(ask, status).with("x-request-id", &ask.id("req_"));
     }
     let said = ask.usage(ask.id("resp_"), REASONING);
     let answer = if ask.streams() {
