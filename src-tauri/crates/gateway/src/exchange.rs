@@ -71,7 +71,7 @@ pub(crate) async fn run(shared: &Arc<Shared>, request: Request<Incoming>) -> Res
     let body = if upload.is_empty() {
         RequestBody::Whole(Bytes::new())
     } else {
-        RequestBody::Streamed(upload)
+        RequestBody::Streamed(Arc::clone(&upload))
     };
     let mut sent = Request::new(body);
     *sent.method_mut() = method;
@@ -80,7 +80,7 @@ pub(crate) async fn run(shared: &Arc<Shared>, request: Request<Incoming>) -> Res
     // Holds the case of the header names as they were written.
     *sent.extensions_mut() = extensions;
     tally.left_after(began.elapsed().saturating_sub(waited));
-    match send(shared, sent, &tally).await {
+    match send(shared, sent, &upload, snapshot.timeouts.upstream_silence).await {
         Ok((response, place)) => hand_on(shared, response, place, tally),
         Err(Fault::Client(failed)) => client_failed(tally, dialect, failed),
         Err(fault) => upstream_failed(tally, dialect, fault, &target).await,
@@ -120,16 +120,16 @@ async fn linger(upload: &Upload, waits_for_continue: bool) {
 async fn send(
     shared: &Shared,
     request: Request<RequestBody>,
-    tally: &Tally,
+    upload: &Upload,
+    silence: Duration,
 ) -> Result<(Response<Incoming>, Place), Fault> {
-    let silence = tally.snapshot().timeouts.upstream_silence;
     let left = Instant::now();
     let mut sending = std::pin::pin!(shared.upstream.send(request));
     loop {
-        let since = tally.upload().last_activity().max(left);
+        let since = upload.last_activity().max(left);
         match tokio::time::timeout_at((since + silence).into(), &mut sending).await {
             Ok(result) => return result,
-            Err(_) if tally.upload().last_activity() > since => {}
+            Err(_) if upload.last_activity() > since => {}
             Err(_) => return Err(Fault::TimedOut),
         }
     }
