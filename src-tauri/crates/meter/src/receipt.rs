@@ -462,7 +462,7 @@ pub struct Receipt {
     pub technology: Option<Technology>,
     /// The model the client asked for.
     pub model_requested: Option<Box<str>>,
-    /// The model that served, as the answer says. Absent: unknown, not "as requested".
+    /// The model that served: as a complete answer says, or as requested if it names none.
     pub model: Option<Box<str>>,
     /// Whether the answer was a stream.
     pub stream: bool,

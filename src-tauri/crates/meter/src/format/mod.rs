@@ -25,6 +25,8 @@ mod openai_embeddings;
 mod openai_responses;
 mod openai_usage;
 mod outcome;
+#[cfg(test)]
+mod tests;
 mod trouble;
 
 use std::fmt;
@@ -94,7 +96,7 @@ pub struct Reading {
     pub status: Status,
     /// The answer was a stream.
     pub stream: bool,
-    /// The model that served.
+    /// The model that served: as a complete answer says, or as asked if it names none.
     pub model: Option<Box<str>>,
     /// The provider's id of the answer.
     pub response_id: Option<Box<str>>,

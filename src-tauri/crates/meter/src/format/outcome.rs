@@ -11,13 +11,15 @@ use crate::usage::{Basis, Bound, Factor, UsageLine};
 pub(super) fn reading(mut reader: Reader, end: End, asked: &Asked) -> Reading {
     let status = status(&mut reader, end);
     let usage_state = bill(&mut reader, status, asked);
+    // Some formats never name the model that served: then it is the one in path or body.
+    let is_complete = status == Status::Succeeded && reader.read > 0;
     let answer = reader.answer;
     let failure = answer.failure.clone().filter(|_| status == Status::Error).unwrap_or_default();
     Reading {
         status,
         stream: reader.is_stream,
         finish_reason: answer.finish_reason(),
-        model: answer.model,
+        model: answer.model.or_else(|| asked.model.clone().filter(|_| is_complete)),
         response_id: answer.id,
         service_tier: answer.service_tier,
         region: answer.region,
@@ -75,6 +77,10 @@ fn bill(reader: &mut Reader, status: Status, asked: &Asked) -> UsageState {
     let has_reported = !answer.lines.is_empty();
     if has_reported && answer.seen.usage {
         return UsageState::Reported;
+    }
+    // A snapshot of an answer that went on: the prompt is known, of the output a part.
+    for line in answer.lines.iter_mut().filter(|line| line.factor.name().starts_with("output.")) {
+        line.bound = Bound::Lower;
     }
     if matches!(status, Status::Succeeded | Status::Cancelled) && reader.status != 0 {
         guess(answer, reader.shape.guess(), status, asked);
