@@ -1,0 +1,303 @@
+//! The only file that knows every crate: wiring and lifetime.
+//!
+//! [`serve`] is a running Tollgate: gateway and management router on the loopback
+//! listeners, the control socket beside them, one ledger behind both. [`Offline`] is the
+//! ledger and the router without any of that, for a command that found nobody running.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use axum::Router;
+use gateway::{Gateway, Lifetime, Snapshot, Timeouts, guard, listener};
+use http::{Request, Response, header};
+use http_body_util::Either;
+use hyper::body::Incoming;
+use store::{Ledger, Recorder};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tower_service::Service as _;
+
+use crate::config::Config;
+use crate::home::Home;
+use crate::{control, logging, port_holder};
+
+/// How long the ledger may take to write what is left.
+const CLOSING: Duration = Duration::from_secs(5);
+
+/// The body of any answer on the listeners: the gateway's or the management router's.
+type AnyBody = Either<gateway::Body, axum::body::Body>;
+
+/// Serves until told to stop.
+///
+/// # Errors
+/// Fails when the home is taken, the configuration is wrong or an address cannot be used.
+pub(crate) fn serve(listen: &[SocketAddr]) -> anyhow::Result<()> {
+    let home = Home::find()?;
+    let lock = home.lock()?;
+    let config = Config::load(&home.config())?;
+    logging::start(&home.logs());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ledger = Arc::new(Ledger::open_or_degraded(home.path())?);
+    let served = runtime.block_on(run(&home, config, listen, &ledger));
+    // The runtime goes first: with it goes every task that may still hold the ledger.
+    drop(runtime);
+    if let Ok(ledger) = Arc::try_unwrap(ledger) {
+        ledger.close(CLOSING);
+    }
+    drop(lock);
+    served
+}
+
+async fn run(
+    home: &Home,
+    config: Config,
+    listen: &[SocketAddr],
+    ledger: &Arc<Ledger>,
+) -> anyhow::Result<()> {
+    let listeners = bind(&config, listen).await?;
+    let settings = Settings { config, ledger: Arc::clone(ledger) };
+    let (publish, snapshot) = watch::channel(Arc::new(settings.snapshot()?));
+    let recorder = ledger.recorder();
+    let lifetime = Lifetime::default();
+    let gateway = Gateway::new(snapshot.clone(), mint(&recorder), open(recorder), lifetime.clone())
+        .context("could not set up connections to providers")?;
+    let router = Router::new();
+    let control = control::listen(home)?;
+    let control = tokio::spawn(serve_control(
+        control,
+        router.clone(),
+        move || settings.publish(&publish),
+        lifetime.clone(),
+    ));
+    announce(home, &listeners, ledger)?;
+    let signals = tokio::spawn(stop_on_signal(lifetime.clone()));
+    let front = Front { gateway, router, snapshot, ledger: Arc::clone(ledger) };
+    listener::serve(listeners, listener::Limits::default(), lifetime, move |request, peer| {
+        let front = front.clone();
+        async move { front.answer(request, peer).await }
+    })
+    .await;
+    signals.abort();
+    control.await.context("the control socket's task failed")?;
+    control::unlink(home);
+    Ok(())
+}
+
+/// Opens every address; of the two default ones, one is enough.
+async fn bind(config: &Config, listen: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
+    let (wanted, all_must_work) = match listen {
+        [] => (config.listen.as_slice(), config.listen_is_explicit),
+        given => (given, true),
+    };
+    let mut listeners = Vec::new();
+    for address in wanted {
+        if !address.ip().is_loopback() {
+            bail!(
+                "`{address}` can be reached from outside this machine, where everybody could spend your keys\n\
+                 hint: listen on 127.0.0.1 or [::1]; other addresses come with passes that calls must show"
+            );
+        }
+        match TcpListener::bind(address).await {
+            Ok(listener) => listeners.push(listener),
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+                let holder = port_holder::of(address.port());
+                let by = holder.map_or_else(String::new, |holder| format!(" by {holder}"));
+                bail!(
+                    "the address `{address}` is in use{by}\nhint: stop that program, or choose another address with --listen 127.0.0.1:PORT"
+                );
+            }
+            Err(error) if all_must_work => {
+                return Err(error).with_context(|| format!("could not listen on `{address}`"));
+            }
+            Err(error) => tracing::info!(%address, %error, "not listening"),
+        }
+    }
+    if listeners.is_empty() {
+        bail!(
+            "there is no loopback address to listen on\nhint: name one with --listen ADDRESS:PORT"
+        );
+    }
+    Ok(listeners)
+}
+
+/// What the gateway's snapshot is made of.
+struct Settings {
+    config: Config,
+    ledger: Arc<Ledger>,
+}
+
+impl Settings {
+    fn snapshot(&self) -> anyhow::Result<Snapshot> {
+        Ok(Snapshot {
+            providers: self.config.providers.clone(),
+            default_provider: self.config.default_provider.clone(),
+            allowed_hosts: self.config.allowed_hosts.clone(),
+            usage_assist: self.config.usage_assist,
+            timeouts: Timeouts {
+                connect: self.config.connect_timeout,
+                upstream_silence: self.config.idle_timeout,
+                ..Timeouts::default()
+            },
+            ..Snapshot::default()
+        })
+    }
+
+    fn publish(&self, publish: &watch::Sender<Arc<Snapshot>>) {
+        match self.snapshot() {
+            Ok(snapshot) => drop(publish.send_replace(Arc::new(snapshot))),
+            Err(error) => tracing::error!("could not read the passes: {error:#}"),
+        }
+    }
+}
+
+fn mint(recorder: &Recorder) -> gateway::Mint {
+    let recorder = recorder.clone();
+    Arc::new(move |now| recorder.mint(now))
+}
+
+fn open(recorder: Recorder) -> gateway::Open {
+    Arc::new(move |draft| {
+        let ticket = recorder.open(draft);
+        Box::new(move |receipt| ticket.finish(receipt))
+    })
+}
+
+/// What answers on the listeners.
+#[derive(Clone)]
+struct Front {
+    gateway: Gateway,
+    router: Router,
+    snapshot: watch::Receiver<Arc<Snapshot>>,
+    ledger: Arc<Ledger>,
+}
+
+impl Front {
+    /// The guard first, no path exempt; then by the first segment.
+    async fn answer(
+        mut self,
+        request: Request<Incoming>,
+        peer: listener::Peer,
+    ) -> Response<AnyBody> {
+        let allowed = Arc::clone(&self.snapshot.borrow());
+        let port = peer.local.port();
+        if let Err(why) =
+            guard::check(request.uri(), request.headers(), port, &allowed.allowed_hosts)
+        {
+            return self.gateway.turn_away(&request, &why).map(Either::Left);
+        }
+        match request.uri().path() {
+            "/healthz" => health(&self.ledger).map(Either::Right),
+            "/" => welcome().map(Either::Right),
+            path if path == "/api" || path.starts_with("/api/") => {
+                let request = request.map(axum::body::Body::new);
+                let Ok(answer) = self.router.call(request).await;
+                answer.map(Either::Right)
+            }
+            _ => self.gateway.answer(request).await.map(Either::Left),
+        }
+    }
+}
+
+/// 200 as long as calls are taken; says how recording is doing.
+fn health(ledger: &Ledger) -> Response<axum::body::Body> {
+    let health = ledger.health();
+    let whole = health.problem.is_none() && health.lost == 0;
+    let json = serde_json::json!({
+        "status": if whole { "ok" } else { "degraded" },
+        "version": env!("CARGO_PKG_VERSION"),
+        "recorded": health.recorded,
+        "waiting": health.waiting,
+        "spilled": health.spilled,
+        "lost": health.lost,
+        "unregistered": health.unregistered,
+        "problem": health.problem,
+    });
+    text("application/json", json.to_string())
+}
+
+fn welcome() -> Response<axum::body::Body> {
+    let words = "Tollgate is open. Point your tools at this address; `tollgate requests` shows the receipts.\n";
+    text("text/plain; charset=utf-8", words.to_owned())
+}
+
+fn text(kind: &'static str, body: String) -> Response<axum::body::Body> {
+    let mut answer = Response::new(axum::body::Body::from(body));
+    answer.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static(kind));
+    answer
+}
+
+/// Serves the control socket; after each change the gateway gets a new snapshot.
+async fn serve_control(
+    listener: tokio::net::UnixListener,
+    router: Router,
+    republish: impl Fn() + Send + Sync + 'static,
+    lifetime: Lifetime,
+) {
+    let republish = Arc::new(republish);
+    let router = router.layer(axum::middleware::from_fn(
+        move |request: axum::extract::Request, next: axum::middleware::Next| {
+            let republish = Arc::clone(&republish);
+            async move {
+                let changes = !request.method().is_safe();
+                let answer = next.run(request).await;
+                if changes {
+                    republish();
+                }
+                answer
+            }
+        },
+    ));
+    let stop = lifetime.stop.clone();
+    let served =
+        axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await });
+    if let Err(error) = served.await {
+        tracing::error!(%error, "the control socket broke");
+    }
+}
+
+/// Says where Tollgate can be reached, once it can.
+fn announce(home: &Home, listeners: &[TcpListener], ledger: &Ledger) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "Tollgate {} is open", env!("CARGO_PKG_VERSION"))?;
+    for listener in listeners {
+        writeln!(out, "  gateway  http://{}", listener.local_addr()?)?;
+    }
+    let base = format!("http://{}", listeners[0].local_addr()?);
+    writeln!(out, "  ledger   {}", home.path().join("ledger.db").display())?;
+    if let Some(problem) = ledger.health().problem {
+        writeln!(out, "  problem  {problem}; calls pass, receipts wait")?;
+    }
+    writeln!(
+        out,
+        "\nPoint your tools at it:\n  export OPENAI_BASE_URL={base}/v1\n  export ANTHROPIC_BASE_URL={base}\n\n\
+         A first call, no key needed:\n  curl {base}/demo/v1/chat/completions -H 'content-type: application/json' \\\n    \
+         -d '{{\"model\":\"demo\",\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'\n  tollgate requests --demo with\n"
+    )?;
+    out.flush()?;
+    Ok(())
+}
+
+/// The first signal lets running streams end by themselves, the second cuts them.
+async fn stop_on_signal(lifetime: Lifetime) {
+    signal().await;
+    eprintln!("Stopping; running streams may take a moment (again to cut them)");
+    lifetime.stop.cancel();
+    signal().await;
+    lifetime.cut.cancel();
+}
+
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

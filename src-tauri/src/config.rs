@@ -1,0 +1,260 @@
+//! `config.toml`: where to listen, which provider is where. A wrong file is refused with
+//! file, line and the allowed values; a missing one means defaults.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use gateway::Timeouts;
+use meter::provider::{Auth, Hosting, Provider, Providers};
+use serde::Deserialize;
+
+/// The port of the documented addresses.
+const PORT: u16 = 8655;
+
+/// First path segments that can be no provider's id.
+const RESERVED: &[&str] = &[
+    "api",
+    "w",
+    "v1",
+    "v1beta",
+    "healthz",
+    "metrics",
+    "assets",
+    "activity",
+    "requests",
+    "models",
+    "keys",
+    "workspaces",
+    "prices",
+    "connect",
+    "export",
+    "settings",
+    "alerts",
+    "deployments",
+    "routes",
+    "budgets",
+];
+
+/// The file as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    listen: Option<OneOrMany>,
+    default_provider: Option<Box<str>>,
+    usage_assist: Option<bool>,
+    #[serde(default)]
+    allowed_hosts: Vec<Box<str>>,
+    idle_timeout_seconds: Option<u64>,
+    connect_timeout_seconds: Option<u64>,
+    #[serde(default)]
+    providers: BTreeMap<Box<str>, ProviderEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProviderEntry {
+    base_url: Option<Box<str>>,
+    name: Option<Box<str>>,
+    auth: Option<Auth>,
+    kind: Option<Hosting>,
+    bare_prefix: Option<Box<str>>,
+    usage_assist: Option<bool>,
+    /// Read by the deployments view; the gateway has no use for it.
+    #[expect(dead_code, reason = "part of the documented file, used by a later view")]
+    gpus: Option<u32>,
+}
+
+/// What the file means.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// Where to listen.
+    pub(crate) listen: Vec<SocketAddr>,
+    /// Whether `listen` was written by the user: then every address must work.
+    pub(crate) listen_is_explicit: bool,
+    /// Where bare `/v1` goes.
+    pub(crate) default_provider: Box<str>,
+    /// Ask for usage where clients do not.
+    pub(crate) usage_assist: bool,
+    /// Further `Host` values to accept.
+    pub(crate) allowed_hosts: Vec<Box<str>>,
+    /// Built-in providers with the user's changes, and the user's own.
+    pub(crate) providers: Providers,
+    /// Silence of an upstream that ends a call.
+    pub(crate) idle_timeout: Duration,
+    /// How long a connection may take.
+    pub(crate) connect_timeout: Duration,
+}
+
+impl Config {
+    /// Reads the file, if there is one.
+    pub(crate) fn load(path: &Path) -> anyhow::Result<Self> {
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => {
+                return Err(error).with_context(|| format!("could not read `{}`", path.display()));
+            }
+        };
+        Self::parse(&text).with_context(|| {
+            format!("`{}` is not a valid configuration\nhint: mend the line below, or move the file away to start with defaults", path.display())
+        })
+    }
+
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        let file: File = toml::from_str(text)?;
+        let mut providers = Providers::built_in().clone();
+        for (id, entry) in &file.providers {
+            providers.insert(provider(&providers, id, entry)?);
+        }
+        let default_provider = file.default_provider.unwrap_or_else(|| "openai".into());
+        if providers.get(&default_provider).is_none() {
+            let known: Vec<&str> = providers.iter().map(|p| &*p.id).collect();
+            bail!(
+                "default_provider = `{default_provider}` names no provider\nallowed: {}",
+                known.join(", ")
+            );
+        }
+        let listen_is_explicit = file.listen.is_some();
+        let listen = match file.listen {
+            None => default_listen(),
+            Some(OneOrMany::One(one)) => vec![address(&one)?],
+            Some(OneOrMany::Many(many)) => {
+                many.iter().map(|a| address(a)).collect::<Result<_, _>>()?
+            }
+        };
+        Ok(Self {
+            listen,
+            listen_is_explicit,
+            default_provider,
+            usage_assist: file.usage_assist.unwrap_or(true),
+            allowed_hosts: file.allowed_hosts,
+            providers,
+            idle_timeout: seconds(file.idle_timeout_seconds, Timeouts::default().upstream_silence),
+            connect_timeout: seconds(file.connect_timeout_seconds, Timeouts::default().connect),
+        })
+    }
+}
+
+fn seconds(given: Option<u64>, default: Duration) -> Duration {
+    given.map_or(default, Duration::from_secs)
+}
+
+/// Both loopback addresses, so that `localhost` works whichever way it resolves.
+fn default_listen() -> Vec<SocketAddr> {
+    vec![
+        SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, PORT)),
+        SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, PORT)),
+    ]
+}
+
+/// Reads `ADDRESS:PORT`.
+pub(crate) fn address(text: &str) -> anyhow::Result<SocketAddr> {
+    text.parse().with_context(|| {
+        format!("`{text}` is not an address to listen on\nallowed: ADDRESS:PORT such as `127.0.0.1:8655` or `[::1]:8655`")
+    })
+}
+
+fn provider(known: &Providers, id: &str, entry: &ProviderEntry) -> anyhow::Result<Provider> {
+    let well_formed = !id.is_empty()
+        && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b));
+    if !well_formed || RESERVED.contains(&id) {
+        bail!(
+            "[providers.{id}]: the id cannot be used\nallowed: lower-case letters, digits, `-`, `_`, `.`, and none of: {}",
+            RESERVED.join(", ")
+        );
+    }
+    if let Some(url) = entry.base_url.as_deref() {
+        check_origin(id, url)?;
+    }
+    let mut provider = match (known.get(id), entry.base_url.as_deref()) {
+        (Some(built_in), _) => built_in.clone(),
+        (None, Some(url)) => Provider::declared(id, url),
+        (None, None) => bail!(
+            "[providers.{id}]: a provider Tollgate does not know needs a `base_url` such as `http://10.0.0.7:8000`"
+        ),
+    };
+    if let Some(url) = &entry.base_url {
+        provider.base_url = Some(url.trim_end_matches('/').into());
+    }
+    if let Some(name) = &entry.name {
+        provider.name = name.clone();
+    }
+    if let Some(prefix) = &entry.bare_prefix {
+        provider.bare_prefix = prefix.clone();
+    }
+    provider.auth = entry.auth.unwrap_or(provider.auth);
+    provider.hosting = entry.kind.unwrap_or(provider.hosting);
+    provider.usage_assist = entry.usage_assist.unwrap_or(provider.usage_assist);
+    Ok(provider)
+}
+
+/// A base URL is an origin: what stands before the path as the client sends it.
+fn check_origin(id: &str, url: &str) -> anyhow::Result<()> {
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    let is_origin = rest
+        .and_then(|rest| rest.trim_end_matches('/').parse::<http::uri::Authority>().ok())
+        .is_some_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'));
+    if !is_origin {
+        bail!(
+            "[providers.{id}]: base_url = `{url}` is not an origin\nallowed: `http://HOST:PORT` or `https://HOST`, without path, query or credentials; the path comes from each request"
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str) -> String {
+        format!("{:#}", Config::parse(text).unwrap_err())
+    }
+
+    #[test]
+    fn a_missing_file_means_defaults() {
+        let config = Config::load(Path::new("/nowhere/config.toml")).unwrap();
+        assert_eq!(&*config.default_provider, "openai");
+        assert_eq!(config.listen.len(), 2);
+        assert!(config.usage_assist);
+    }
+
+    #[test]
+    fn a_provider_can_be_moved_or_declared() {
+        let config = Config::parse(
+            "[providers.openai]\nbase_url = 'http://127.0.0.1:9100'\nusage_assist = false\n\
+             [providers.mylab]\nauth = 'none'\nbase_url = 'http://10.0.0.7:8000'\nkind = 'local'\ngpus = 1\n",
+        )
+        .unwrap();
+        let lab = config.providers.get("mylab").unwrap();
+        assert_eq!((lab.auth, lab.hosting), (Auth::None, Hosting::Local));
+        assert!(!config.providers.get("openai").unwrap().usage_assist);
+        assert_eq!(
+            config.providers.get("openai").unwrap().base_url.as_deref(),
+            Some("http://127.0.0.1:9100")
+        );
+    }
+
+    #[test]
+    fn a_wrong_file_is_refused_with_line_and_allowed_values() {
+        let typo = refusal("listen = '127.0.0.1:1'\nusage_asist = true\n");
+        assert!(typo.contains("line 2") && typo.contains("usage_assist"), "{typo}");
+        let auth = refusal("[providers.x]\nbase_url = 'http://x'\nauth = 'basic'\n");
+        assert!(auth.contains("line 3") && auth.contains("x-api-key"), "{auth}");
+        assert!(refusal("[providers.v1]\nbase_url = 'http://x'\n").contains("none of"));
+        assert!(refusal("[providers.x]\nbase_url = 'http://x/v1'\n").contains("without path"));
+        assert!(refusal("[providers.x]\n").contains("base_url"));
+        assert!(refusal("default_provider = 'opnai'").contains("allowed: "));
+        assert!(refusal("listen = 'localhost'").contains("ADDRESS:PORT"));
+    }
+}

@@ -1,0 +1,122 @@
+//! How a command that changes something reaches the ledger's one writer.
+//!
+//! While a process holds the home, the change is sent to it over a control socket in the
+//! home; with no process, the command takes the home's lock and acts itself. Both end in
+//! the same management router, so there is one way to do each thing.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use axum::body::Body;
+use axum::http::{Method, Request, Response, StatusCode, header};
+use http_body_util::BodyExt as _;
+use serde_json::Value;
+
+use crate::home::{Home, Lock};
+
+/// The most an answer may hold; answers to changes are small.
+const ANSWER_LIMIT: usize = 1 << 20;
+
+/// Sends one management request, to the running process or to ourselves.
+///
+/// # Errors
+/// Fails when the running process does not answer, or the home cannot be used.
+pub(crate) async fn send(
+    home: &Home,
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+) -> anyhow::Result<(StatusCode, Value)> {
+    let request = Request::builder().method(method).uri(path).header(header::HOST, "localhost");
+    let request = match body {
+        Some(json) => request
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(serde_json::to_vec(json)?)),
+        None => request.body(Body::empty()),
+    }
+    .context("could not build the request")?;
+    match home.try_lock()? {
+        Lock::Taken(_lock) => bail!("no"),
+        Lock::Held(holder) => {
+            let answer = over_socket(home, request).await.with_context(|| {
+                format!("the running Tollgate{holder} does not answer on its control socket\nhint: stop it and try again")
+            })?;
+            read(answer).await
+        }
+    }
+}
+
+async fn read<B>(answer: Response<B>) -> anyhow::Result<(StatusCode, Value)>
+where
+    B: axum::body::HttpBody<Data = bytes::Bytes>,
+    B::Error: std::error::Error + Send + Sync + 'static,
+{
+    let status = answer.status();
+    let body = http_body_util::Limited::new(answer.into_body(), ANSWER_LIMIT);
+    let body = match body.collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) => bail!("could not read the answer: {error}"),
+    };
+    if body.is_empty() {
+        return Ok((status, Value::Null));
+    }
+    Ok((status, serde_json::from_slice(&body).context("the answer is not JSON")?))
+}
+
+/// Where the socket is. A home whose path is too long for a socket address gets a stand-in
+/// in the system's folder for temporary files, named after the home.
+fn socket_path(home: &Home) -> PathBuf {
+    /// `sockaddr_un` holds 104 bytes on macOS, 108 on Linux, with a closing zero.
+    const LONGEST: usize = 103;
+    let path = home.path().join("control.sock");
+    if path.as_os_str().len() <= LONGEST {
+        return path;
+    }
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    let mut name = DefaultHasher::new();
+    path.hash(&mut name);
+    std::env::temp_dir().join(format!("tollgate-{:016x}.sock", name.finish()))
+}
+
+#[cfg(unix)]
+mod platform {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use anyhow::Context as _;
+    use axum::body::Body;
+    use axum::http::{Request, Response};
+    use hyper_util::rt::TokioIo;
+    use tokio::net::{UnixListener, UnixStream};
+
+    use super::{Home, socket_path};
+
+    pub(super) async fn over_socket(
+        home: &Home,
+        request: Request<Body>,
+    ) -> anyhow::Result<Response<hyper::body::Incoming>> {
+        let stream = UnixStream::connect(socket_path(home)).await?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        // Ends by itself when the answer has been read or `sender` and answer are dropped.
+        tokio::spawn(connection);
+        Ok(sender.send_request(request).await?)
+    }
+
+    /// The listening end. Only the home's owner may connect.
+    pub(crate) fn listen(home: &Home) -> anyhow::Result<UnixListener> {
+        let path = socket_path(home);
+        let _ = std::fs::remove_file(&path);
+        let listener = UnixListener::bind(&path)
+            .with_context(|| format!("could not open the control socket `{}`", path.display()))?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+        Ok(listener)
+    }
+
+    /// Takes the socket's file away.
+    pub(crate) fn unlink(home: &Home) {
+        let _ = std::fs::remove_file(socket_path(home));
+    }
+}
+
+use platform::over_socket;
+pub(crate) use platform::{listen, unlink};
