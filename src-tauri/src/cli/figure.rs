@@ -1,10 +1,13 @@
 //! How money, counts, durations and instants read on a terminal. Rounds for the eye only;
 //! nothing here is added up again.
 
+use api::period::Here;
+use api::standing::Standing;
+use chrono::Datelike as _;
 use chrono_tz::Tz;
-use meter::receipt::CostState;
+use meter::receipt::{CostState, Receipt, UsageState};
 use meter::usage::{Count, Unit};
-use meter::{Money, Timestamp};
+use meter::{Currency, Money, Timestamp};
 
 const ATTOS: u128 = 1_000_000_000_000_000_000;
 
@@ -39,16 +42,31 @@ pub(crate) fn total(sum: Option<Money>, unpriced: u64) -> String {
     }
 }
 
-/// The cost of one receipt in a list.
-pub(crate) fn cost(cost: Option<Money>, state: CostState, is_estimated: bool) -> String {
-    match (cost, state) {
-        (Some(cost), _) if is_estimated => format!("≈{}", money(cost)),
-        (Some(cost), _) => money(cost),
-        (None, CostState::Free) => money(Money::ZERO),
+/// The cost of one receipt in a list. Unknown is a word, never a number.
+pub(crate) fn cost(receipt: &Receipt, standing: &Standing<'_>, is_estimated: bool) -> String {
+    let about = if is_estimated { "≈" } else { "" };
+    match (standing.cost, standing.cost_state) {
+        (Some(cost), _) => format!("{about}{}", in_currency(&money(cost), receipt.currency)),
+        (None, CostState::Free) => "free".to_owned(),
+        (None, _) if receipt.usage_state == UsageState::None => String::new(),
         (None, CostState::Partial) => "partial".to_owned(),
         (None, CostState::Disputed) => "disputed".to_owned(),
-        (None, CostState::Unknown | CostState::UsageMissing) => "unknown".to_owned(),
-        (None, CostState::Priced | CostState::ProviderReported) => "unknown".to_owned(),
+        (
+            None,
+            CostState::Unknown
+            | CostState::UsageMissing
+            | CostState::Priced
+            | CostState::ProviderReported,
+        ) => "unknown".to_owned(),
+    }
+}
+
+/// The dollar sign where it is dollars, else the currency's three letters.
+pub(crate) fn in_currency(dollars: &str, currency: Currency) -> String {
+    if currency == Currency::USD {
+        dollars.to_owned()
+    } else {
+        dollars.replacen('$', &format!("{currency} "), 1)
     }
 }
 
@@ -175,6 +193,19 @@ pub(crate) fn instant(at: Timestamp, zone: Tz) -> String {
     at.utc().with_timezone(&zone).format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
+/// An instant in a list of recent ones: only the time today, without the year this year.
+pub(crate) fn short_instant(at: Timestamp, here: Here) -> String {
+    let [at, now] = [at, here.now].map(|instant| instant.utc().with_timezone(&here.zone));
+    let shape = if at.date_naive() == now.date_naive() {
+        "%H:%M:%S"
+    } else if at.year() == now.year() {
+        "%m-%d %H:%M:%S"
+    } else {
+        "%Y-%m-%d %H:%M:%S"
+    };
+    at.format(shape).to_string()
+}
+
 /// An instant on a receipt, to the millisecond and with its offset.
 pub(crate) fn full_instant(at: Timestamp, zone: Tz) -> String {
     at.utc().with_timezone(&zone).format("%-d %b %Y %H:%M:%S%.3f %:z").to_string()
@@ -218,8 +249,30 @@ mod tests {
         assert_eq!(total(Some(m("1.239")), 0), "$1.24");
         assert_eq!(total(Some(m("1.239")), 1_200), "$1.24 + 1,200 unpriced");
         assert_eq!(total(None, 2), "2 unpriced");
-        assert_eq!(cost(None, CostState::Unknown, false), "unknown");
-        assert_eq!(cost(Some(m("0.0034")), CostState::Priced, true), "≈$0.0034");
+    }
+
+    #[test]
+    fn a_cost_that_is_not_known_is_a_word() {
+        let at = Timestamp::parse("2026-11-20T20:49:03Z").unwrap();
+        let mut receipt = Receipt::begun(meter::ReceiptId::new(at, 1, 7), at, "p", "http://u");
+        let drawn = |receipt: &Receipt| cost(receipt, &Standing::of(receipt), false);
+        assert_eq!(drawn(&receipt), "unknown");
+        receipt.cost_state = CostState::Free;
+        assert_eq!(drawn(&receipt), "free");
+        receipt.cost = Some(m("0.0034"));
+        assert_eq!(cost(&receipt, &Standing::of(&receipt), true), "≈$0.0034");
+        receipt.currency = "CNY".parse().unwrap();
+        assert_eq!(drawn(&receipt), "CNY 0.0034");
+    }
+
+    #[test]
+    fn what_is_today_needs_no_date() {
+        let now = Timestamp::parse("2026-11-20T22:49:03Z").unwrap();
+        let here = Here { now, zone: chrono_tz::Europe::Berlin };
+        let drawn = |at: &str| short_instant(Timestamp::parse(at).unwrap(), here);
+        assert_eq!(drawn("2026-11-20T20:49:03Z"), "21:49:03");
+        assert_eq!(drawn("2026-11-19T22:49:03Z"), "11-19 23:49:03");
+        assert_eq!(drawn("2025-12-31T12:00:00Z"), "2025-12-31 13:00:00");
     }
 
     #[test]

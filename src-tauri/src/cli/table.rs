@@ -26,13 +26,20 @@ pub(crate) struct Column {
     align: Align,
     /// It may be cut down to this width.
     least: Option<usize>,
+    /// It is never narrower than this, so that rows that come later fit too.
+    room: usize,
     /// Columns with a higher rank are left out first; 0 always stays.
     rank: u8,
 }
 
 impl Column {
     pub(crate) const fn new(title: &'static str, align: Align, rank: u8) -> Self {
-        Self { title, align, least: None, rank }
+        Self { title, align, least: None, room: 0, rank }
+    }
+
+    /// The same, never narrower than `room`.
+    pub(crate) const fn at_least(self, room: usize) -> Self {
+        Self { room, ..self }
     }
 
     /// The same, allowed to be cut to `least` columns.
@@ -68,11 +75,9 @@ impl Cell {
         self.text.width()
     }
 
-    /// Columns from the decimal point on; nothing for a word, which has none to align.
+    /// Columns from the decimal point on; nothing for what has none to align.
     fn tail(&self) -> Option<usize> {
-        self.text.contains(|c: char| c.is_ascii_digit()).then(|| {
-            self.text.find('.').map_or(0, |at| self.text.len() - at)
-        })
+        self.text.find('.').map(|at| self.text[at..].width())
     }
 }
 
@@ -102,7 +107,8 @@ impl Layout {
                     }
                     Align::Left | Align::Right => cell.width(),
                 };
-                let widest = cells().map(wide).max().unwrap_or(0).max(column.title.width());
+                let widest = cells().map(wide).max().unwrap_or(0);
+                let widest = widest.max(column.title.width()).max(column.room);
                 (at, *column, widest, tail)
             })
             .collect();

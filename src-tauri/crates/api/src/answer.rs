@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use meter::receipt::Status;
 use meter::usage::{Count, Factor};
-use meter::{Money, Receipt, ReceiptId, Timestamp};
+use meter::{Currency, Money, Receipt, ReceiptId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::period::Granularity;
@@ -67,16 +67,20 @@ pub struct Figures {
     pub requests: u64,
     /// How many of them ended how; every status is there.
     pub statuses: BTreeMap<Status, u64>,
-    /// The exact sum of all costs that are known; `null` when none is.
+    /// The exact sum of all costs that are known, in US dollars; `null` when none is.
     pub cost: Option<Money>,
+    /// The exact sums of costs in other currencies.
+    pub other_costs: BTreeMap<Currency, Money>,
+    /// The priced parts of requests whose cost is not known. Not in `cost`.
+    pub subtotal: Money,
     /// Requests whose cost is not known and not in the sum.
     pub unpriced: u64,
     /// Requests whose usage is an estimate.
     pub estimated: u64,
     /// Tokens in: all `input.*` and embedded text.
-    pub input_tokens: Count,
+    pub input_tokens: u64,
     /// Tokens out: all `output.*`.
-    pub output_tokens: Count,
+    pub output_tokens: u64,
     /// Every factor's own sum.
     pub factors: BTreeMap<Factor, Count>,
     /// End to end; `null` without requests.

@@ -1,5 +1,5 @@
 //! Receipts as rows of a file: one row a request, constant memory, safe to open in a
-//! spreadsheet. Knows columns and cells; the asking is in `question`.
+//! spreadsheet. Knows columns and cells; the asking is in [`crate::question`].
 
 use std::collections::BTreeMap;
 use std::fmt;

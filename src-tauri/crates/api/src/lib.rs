@@ -1,9 +1,18 @@
 //! The management contract: the questions one may ask and their answers.
 //!
 //! Questions are plain functions over the ledger; HTTP and the command line both parse
-//! the same parameters into the same `Query` and print the same types.
+//! the same parameters into the same [`query::Query`] and print the same types.
 
 pub mod answer;
+pub mod auth;
+mod download;
+mod events;
 pub mod export;
+pub mod passes;
 pub mod period;
 pub mod problem;
+pub mod query;
+pub mod question;
+pub mod readers;
+pub mod router;
+pub mod standing;

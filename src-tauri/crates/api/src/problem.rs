@@ -5,6 +5,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use store::StoreError;
 
 /// Every way in which a question or a change can fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,5 +96,27 @@ impl IntoResponse for Problem {
             response.headers_mut().insert(axum::http::header::WWW_AUTHENTICATE, scheme);
         }
         response
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        let code = match error {
+            StoreError::Newer { .. }
+            | StoreError::Older { .. }
+            | StoreError::Unopened { .. }
+            | StoreError::Home { .. }
+            | StoreError::Unavailable
+            | StoreError::Damaged
+            | StoreError::Sqlite(_) => Code::LedgerUnavailable,
+            StoreError::PassExists { .. } => Code::Conflict,
+            StoreError::NoSuchPass { .. } => Code::NotFound,
+            StoreError::NoRandomness(_) => Code::Internal,
+        };
+        let sentence = error.to_string();
+        match sentence.split_once("\nhint: ") {
+            Some((message, hint)) => Self::new(code, message).hint(hint),
+            None => Self::new(code, sentence),
+        }
     }
 }

@@ -67,8 +67,8 @@ fn edges(
 ) -> Result<Vec<Timestamp>, Problem> {
     let from = match query.filter.from {
         Some(from) => from,
-        None => match ledger.requests_after(&query.filter, None, 1)?.first() {
-            Some(oldest) => oldest.started_at,
+        None => match oldest(ledger, &query.filter)? {
+            Some(oldest) => oldest.id.minted_at(),
             None => return Ok(Vec::new()),
         },
     };
@@ -78,6 +78,15 @@ fn edges(
         Problem::new(Code::BadParameter, format!("more than {most} times `{granularity}` is too long a series"))
             .hint("Ask for a shorter period or a wider granularity.")
     })
+}
+
+fn oldest(ledger: &Questions, filter: &Filter) -> Result<Option<Receipt>, Problem> {
+    let mut oldest = None;
+    ledger.each(filter, |receipt| {
+        oldest = Some(receipt);
+        ControlFlow::Break(())
+    })?;
+    Ok(oldest)
 }
 
 fn time_rows(series: &[Bucket], granularity: Granularity, query: &Query) -> Vec<Row> {
@@ -104,12 +113,14 @@ fn figures(sums: store::Figures) -> Figures {
     let count = |status: &Status| sums.statuses.get(status).copied().unwrap_or(0);
     let statuses: BTreeMap<Status, u64> =
         Status::ALL.iter().map(|status| (*status, count(status))).collect();
-    // Zero is a sum of costs; without a single one there is no sum.
-    let is_known = sums.unpriced < sums.requests || sums.requests == 0;
+    // Nothing spent is zero; nothing known is not.
+    let is_known = sums.priced != 0 || sums.unpriced == 0;
     Figures {
         requests: sums.requests,
         statuses,
         cost: is_known.then_some(sums.cost),
+        other_costs: sums.other_costs,
+        subtotal: sums.subtotal,
         unpriced: sums.unpriced,
         estimated: sums.estimated,
         input_tokens: sums.input_tokens,
@@ -152,7 +163,8 @@ pub fn receipt(ledger: &Questions, text: &str) -> Result<Receipt, Problem> {
     let prefix = text.to_ascii_lowercase();
     let Some(last) = last_id(&prefix) else { return Err(nothing()) };
     let everything = Filter { demo: Demo::With, ..Filter::default() };
-    let mut found = ledger.requests(&everything, Some(last), 6)?;
+    let after = ReceiptId::from_parts(last.ordinal() + 1, 0);
+    let mut found = ledger.requests(&everything, Some(after), 6)?;
     found.retain(|receipt| receipt.id.to_string().starts_with(&prefix));
     match found.len() {
         0 => Err(nothing()),
@@ -203,8 +215,3 @@ pub fn export<W: Write>(
     Ok(outcome)
 }
 
-impl From<store::StoreError> for Problem {
-    fn from(error: store::StoreError) -> Self {
-        Self::new(Code::LedgerUnavailable, error.to_string())
-    }
-}

@@ -80,8 +80,9 @@ impl Readers {
     }
 }
 
-fn stumbled() -> Problem {
-    tracing::error!("a question panicked");
+/// What is said when the work itself panicked.
+pub(crate) fn stumbled() -> Problem {
+    tracing::error!("answering a question panicked");
     Problem::new(Code::Internal, "a mistake of Tollgate's own kept it from answering")
         .hint("Look into the log for the place, and report it.")
 }

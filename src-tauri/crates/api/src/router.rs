@@ -10,7 +10,7 @@ use axum::routing::get;
 use axum::{Json, Router, middleware};
 use chrono_tz::Tz;
 use meter::{Receipt, Timestamp};
-use store::Scope;
+use store::{Ledger, Scope};
 use tokio::sync::watch;
 
 use crate::answer::{Requests, Usage};
@@ -18,7 +18,7 @@ use crate::auth::{Guard, Scopes, check};
 use crate::period::Here;
 use crate::problem::{Code, Problem};
 use crate::query::{Query, Question};
-use crate::readers::Readers;
+use crate::readers::{Readers, stumbled};
 use crate::{download, events, passes, question};
 
 /// What the time is.
@@ -29,6 +29,11 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 pub struct Desk {
     /// Who reads the ledger.
     pub readers: Arc<Readers>,
+    /// Who writes it.
+    pub ledger: Arc<Ledger>,
+    /// Called after passes or settings have changed, before that is answered: whoever holds a
+    /// copy renews it.
+    pub on_change: Arc<dyn Fn() + Send + Sync>,
     /// What a shown secret may do.
     pub scopes: Scopes,
     /// A number that changes after the ledger did.
@@ -48,6 +53,20 @@ impl fmt::Debug for Desk {
 impl Desk {
     fn here(&self) -> Here {
         Here { now: (self.clock)(), zone: self.zone }
+    }
+
+    /// Changes something, off the threads that must not wait.
+    pub(crate) async fn change<T: Send + 'static>(
+        &self,
+        act: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let on_change = Arc::clone(&self.on_change);
+        let changed = tokio::task::spawn_blocking(move || {
+            let done = act()?;
+            on_change();
+            Ok(done)
+        });
+        changed.await.unwrap_or_else(|_| Err(stumbled()))
     }
 
     fn query(&self, question: Question, uri: &Uri) -> Result<(Query, Timestamp), Problem> {

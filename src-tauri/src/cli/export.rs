@@ -1,0 +1,105 @@
+//! `tollgate export`: receipts as a file.
+
+use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use api::export::Rows;
+use api::query::{Query, Question};
+use api::question;
+use clap::Args;
+use tempfile::NamedTempFile;
+
+use super::figure::grouped;
+use super::filters::Filters;
+
+/// Writes receipts as CSV or JSON lines: one row a request, oldest first.
+///
+/// Covers all time unless filtered. Text cells that a spreadsheet would take for a formula
+/// get an apostrophe in front.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tollgate export -o usage.csv
+  tollgate export --format jsonl --from 2026-11-01 --to 2026-12-01 -o november.jsonl
+  tollgate export --format csv --model gpt-5 | head")]
+pub(crate) struct ExportArgs {
+    /// `csv` or `jsonl`; otherwise what FILE's name ends in, otherwise `jsonl`
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<String>,
+    /// Replace this file, whole and at the end, instead of writing to standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    filters: Filters,
+}
+
+/// Rows between two signs of life.
+const PROGRESS: u64 = 5_000;
+
+impl ExportArgs {
+    pub(crate) fn run(&self) -> anyhow::Result<()> {
+        let format = self.format.clone().or_else(|| self.named_format());
+        let own = format.map(|format| ("format", format)).into_iter().collect();
+        let query = self.filters.query(Question::Export, own)?;
+        let ledger = super::ledger()?;
+        match &self.output {
+            None => {
+                let out = BufWriter::new(io::stdout().lock());
+                write(&ledger, &query, out, false)?.flush()?;
+            }
+            Some(path) => {
+                let (file, folder) = beside(path)?;
+                let shows_progress = io::stderr().is_terminal();
+                let rows = write(&ledger, &query, BufWriter::new(file), shows_progress)?;
+                let file = rows.into_inner().map_err(io::IntoInnerError::into_error);
+                let file = file.with_context(|| format!("could not write into `{}`", folder.display()))?;
+                file.as_file().sync_all()?;
+                file.persist(path)
+                    .with_context(|| format!("could not replace `{}`", path.display()))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn named_format(&self) -> Option<String> {
+        let ending = self.output.as_deref()?.extension()?.to_str()?.to_ascii_lowercase();
+        ending.parse::<api::export::ExportFormat>().ok().map(|format| format.to_string())
+    }
+}
+
+/// A file in the same folder, so that it can take the other one's place in one step.
+fn beside(path: &Path) -> anyhow::Result<(NamedTempFile, PathBuf)> {
+    if path.is_dir() {
+        anyhow::bail!("`{}` is a folder\nhint: name a file in it", path.display());
+    }
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        Some(_) | None => PathBuf::from("."),
+    };
+    let file = tempfile::Builder::new().prefix(".tollgate-export-").tempfile_in(&folder);
+    let file = file.with_context(|| format!("could not write into `{}`", folder.display()))?;
+    Ok((file, folder))
+}
+
+fn write<W: Write>(
+    ledger: &store::Questions,
+    query: &Query,
+    out: W,
+    shows_progress: bool,
+) -> anyhow::Result<W> {
+    let mut written = 0;
+    let mut rows = Rows::begin(query.format, out)?;
+    let sent = question::export(ledger, query, &mut rows, |_| {
+        written += 1;
+        if shows_progress && written % PROGRESS == 0 {
+            // A terminal that is gone is no reason to stop.
+            let _ = write!(io::stderr(), "\r{} receipts", grouped(written));
+        }
+    })?;
+    sent?;
+    let out = rows.finish()?;
+    if shows_progress {
+        let _ = writeln!(io::stderr(), "\r{} receipts", grouped(written));
+    }
+    Ok(out)
+}

@@ -1,0 +1,156 @@
+//! `tollgate usage`: what a period came to.
+
+use std::io::{self, Write as _};
+
+use api::answer::{Figures, Row, Usage};
+use api::query::Question;
+use api::question;
+use clap::Args;
+use meter::receipt::Status;
+
+use super::figure::{count, duration, grouped, instant, total};
+use super::filters::{Filters, Parameters, here};
+use super::screen::{FAINT, STRONG, Screen, painted};
+use super::table::{self, Align, Cell, Column};
+
+/// Adds up requests, tokens and costs.
+///
+/// Without filters it covers all time. Costs that are not known are never counted as zero:
+/// they stand beside the sum as `+ n unpriced`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tollgate usage --last 7d
+  tollgate usage --by model --from 2026-11-01 --to 2026-12-01
+  tollgate usage --by day --last 30d --provider anthropic
+  tollgate usage --by tag:team --json")]
+pub(crate) struct UsageArgs {
+    /// One row a model, provider, key, pass, workspace, status, kind, client, hour, day, week, month or tag:NAME
+    #[arg(long, value_name = "WHAT")]
+    by: Option<String>,
+    /// Add a series of hours, days, weeks or months (seen with --json)
+    #[arg(long, value_name = "WIDTH")]
+    granularity: Option<String>,
+    #[command(flatten)]
+    filters: Filters,
+    /// Print one JSON object, as `GET /api/v1/usage` answers
+    #[arg(long)]
+    json: bool,
+}
+
+impl UsageArgs {
+    pub(crate) fn run(&self) -> anyhow::Result<()> {
+        let own = [("by", &self.by), ("granularity", &self.granularity)];
+        let own: Parameters =
+            own.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect();
+        let query = self.filters.query(Question::Usage, own)?;
+        let answer = question::usage(&super::ledger()?, &query, here().now)?;
+        let mut screen = Screen::take();
+        if self.json {
+            screen.json(&answer)?;
+        } else {
+            print(&mut screen, &answer)?;
+        }
+        Ok(screen.flush()?)
+    }
+}
+
+fn print(screen: &mut Screen, usage: &Usage) -> io::Result<()> {
+    writeln!(screen, "{}\n", painted(FAINT, &period(usage)))?;
+    match &usage.by {
+        Some(by) => by_table(screen, by, usage),
+        None => totals(screen, &usage.totals),
+    }
+}
+
+fn period(usage: &Usage) -> String {
+    let zone = usage.period.tz.parse().unwrap_or(chrono_tz::UTC);
+    let edges = (usage.period.from, usage.period.to);
+    let said = match edges {
+        (None, None) => "all time".to_owned(),
+        (Some(from), None) => format!("since {}", instant(from, zone)),
+        (None, Some(to)) => format!("before {}", instant(to, zone)),
+        (Some(from), Some(to)) => format!("{} up to {}", instant(from, zone), instant(to, zone)),
+    };
+    format!("Usage, {said} ({})", usage.period.tz)
+}
+
+fn totals(screen: &mut Screen, figures: &Figures) -> io::Result<()> {
+    let mut fact = |name: &str, value: String| {
+        writeln!(screen, "{} {value}", painted(FAINT, &format!("{name:<15}")))
+    };
+    let ended: Vec<String> = figures
+        .statuses
+        .iter()
+        .filter(|(_, number)| **number != 0)
+        .map(|(status, number)| format!("{} {status}", grouped(*number)))
+        .collect();
+    let split = if ended.len() > 1 { format!("  ({})", ended.join(", ")) } else { String::new() };
+    fact("Requests", format!("{}{split}", grouped(figures.requests)))?;
+    fact("Cost", painted(STRONG, &total(figures.cost, figures.unpriced)))?;
+    if figures.estimated != 0 {
+        fact("", format!("{} of them from estimated usage", grouped(figures.estimated)))?;
+    }
+    let tokens = format!("{} input, {} output", count(figures.input_tokens), count(figures.output_tokens));
+    fact("Tokens", tokens)?;
+    for (name, spread) in [("Time", figures.latency), ("First content", figures.ttft)] {
+        if let Some(spread) = spread {
+            let [p50, p95, mean] = [spread.p50_ms, spread.p95_ms, spread.mean_ms].map(duration);
+            fact(name, format!("p50 {p50}, p95 {p95}, mean {mean}"))?;
+        }
+    }
+    if figures.factors.is_empty() {
+        return Ok(());
+    }
+    writeln!(screen)?;
+    let columns = [Column::new("used", Align::Left, 0), Column::new("count", Align::Right, 0), Column::new("unit", Align::Left, 0)];
+    let rows: Vec<Vec<Cell>> = figures
+        .factors
+        .iter()
+        .map(|(factor, many)| {
+            let unit = super::figure::unit(factor.unit(), *many);
+            vec![Cell::new(super::words::factor(factor)), Cell::new(count(*many)), Cell::new(unit).style(FAINT)]
+        })
+        .collect();
+    table::print(screen, &columns, &rows)
+}
+
+const COLUMNS: &[Column] = &[
+    Column::new("", Align::Left, 0).cut(10),
+    Column::new("requests", Align::Right, 1),
+    Column::new("errors", Align::Right, 4),
+    Column::new("tokens in", Align::Right, 2),
+    Column::new("tokens out", Align::Right, 2),
+    Column::new("cost", Align::Point, 0),
+    Column::new("time p50", Align::Right, 5),
+    Column::new("time p95", Align::Right, 6),
+];
+
+fn by_table(screen: &mut Screen, by: &str, usage: &Usage) -> io::Result<()> {
+    if usage.rows.is_empty() {
+        return writeln!(screen, "No requests.");
+    }
+    let mut rows: Vec<Vec<Cell>> = usage.rows.iter().map(|row| cells(by, row)).collect();
+    let total = Row { name: Some("total".to_owned()), figures: usage.totals.clone() };
+    rows.push(cells(by, &total).into_iter().map(|cell| cell.style(STRONG)).collect());
+    table::print(screen, COLUMNS, &rows)
+}
+
+fn cells(by: &str, row: &Row) -> Vec<Cell> {
+    let figures = &row.figures;
+    let name = match &row.name {
+        Some(name) => Cell::new(name),
+        None => Cell::new(format!("no {}", by.strip_prefix("tag:").unwrap_or(by))).style(FAINT),
+    };
+    let errors = figures.statuses.get(&Status::Error).copied().unwrap_or(0);
+    let time = |ms: Option<u64>| Cell::new(ms.map_or_else(String::new, duration));
+    vec![
+        name,
+        Cell::new(grouped(figures.requests)),
+        Cell::new(if errors == 0 { String::new() } else { grouped(errors) }),
+        Cell::new(count(figures.input_tokens)),
+        Cell::new(count(figures.output_tokens)),
+        Cell::new(total(figures.cost, figures.unpriced)),
+        time(figures.latency.map(|spread| spread.p50_ms)),
+        time(figures.latency.map(|spread| spread.p95_ms)),
+    ]
+}
