@@ -93,9 +93,7 @@ fn every_fixture_is_read_as_it_says_however_it_is_split() {
     assert!(cases.len() > 10, "the fixtures are there");
     for case in &cases {
         let whole = read(case, std::iter::once(&*case.answer));
-        if std::panic::catch_unwind(|| check(case, &whole)).is_err() {
-            continue;
-        }
+        check(case, &whole);
         assert_eq!(whole, read(case, case.answer.chunks(1)), "{}: byte by byte", case.name);
         for at in 1..case.answer.len() {
             let (head, tail) = case.answer.split_at(at);
@@ -138,7 +136,7 @@ fn tokens(reading: &Reading) -> u64 {
 }
 
 fn cases() -> Vec<Case> {
-    let root = PathBuf::from("/tmp/f2-fix");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../tests/fixtures");
     let mut cases = Vec::new();
     for provider in folders(&root) {
         for folder in folders(&provider) {

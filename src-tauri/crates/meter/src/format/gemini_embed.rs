@@ -31,11 +31,7 @@ impl Shape for Embed {
         Guess::EmbeddedText
     }
 
-    fn bill(&mut self, answer: &mut Answer, call: Call<'_>) {
+    fn bill(&mut self, answer: &mut Answer, _call: Call<'_>) {
         gemini_usage::bill_embedding(answer);
-        if answer.seen.usage {
-            // The answer names no model, and there are no aliases here.
-            answer.model = call.asked.model.clone();
-        }
     }
 }
