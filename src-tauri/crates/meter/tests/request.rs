@@ -211,6 +211,16 @@ fn a_form_is_read_whatever_the_order_of_its_fields() {
     assert_eq!(asked.text, TextCount { spaced: 3, dense: 0 });
 }
 
+#[test]
+fn a_form_whose_headers_are_endless_reads_the_same_however_it_is_split() {
+    let line = "Content-Disposition: form-data; name=\"prompt\"\r\n";
+    let body = format!("--a\r\n{}\r\nabc\r\n--a--", line.repeat(100));
+    let kind = "multipart/form-data; boundary=a";
+    let whole = read_in_pieces("/v1/audio/transcriptions", kind, body.as_bytes(), &[]);
+    let ends: Vec<usize> = (0..body.len()).collect();
+    assert_eq!(read_in_pieces("/v1/audio/transcriptions", kind, body.as_bytes(), &ends), whole);
+}
+
 const MESSAGES: &str = r#"{"max_tokens":5,"tools":[{"name":"w","input_schema":{"a":["日\u65e5"]}}],
     "messages":[{"role":"user","content":[{"type":"text","text":"Größe \ud83d\ude00 \n"},
     {"type":"image","source":{"type":"base64","media_type":"image/png","data":"AAAA"},

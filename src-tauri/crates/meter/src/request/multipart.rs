@@ -6,7 +6,7 @@
 use crate::receipt::Capability;
 use crate::request::{Asked, TextCount};
 
-/// Bytes of a part's headers that are read; a part with more is passed over.
+/// Bytes of a part's headers that are read; what is beyond them counts as content.
 const HEADER_LIMIT: usize = 4 * 1024;
 /// Bytes of a field's value that are kept.
 const VALUE_LIMIT: usize = 256;
@@ -120,14 +120,14 @@ impl Form {
 
     fn header_bytes(&mut self, bytes: &[u8], asked: &mut Asked) -> usize {
         let line = memchr::memchr(b'\n', bytes).map_or(bytes.len(), |at| at + 1);
-        let room = HEADER_LIMIT - self.headers.len();
-        self.headers.extend_from_slice(&bytes[..line.min(room)]);
+        let taken = line.min(HEADER_LIMIT - self.headers.len());
+        self.headers.extend_from_slice(&bytes[..taken]);
         let is_over = self.headers.ends_with(b"\n\r\n") || self.headers == b"\r\n";
         if is_over || self.headers.len() == HEADER_LIMIT {
             self.begin_part(asked);
             self.state = State::Content;
         }
-        line
+        taken
     }
 
     fn begin_part(&mut self, asked: &mut Asked) {
