@@ -64,9 +64,16 @@ where
         if host.is_some_and(|host| own.other_prices_at.iter().any(|known| is_at(known, &host))) {
             return None;
         }
-        let requested = if own.user_named { None } else { query.model_requested };
-        let id = of_line.or(query.model_served).or(requested)?;
-        let found = book.find(query.provider, id)?;
+        let find = |id| book.find(query.provider, id);
+        let found = match (of_line, query.model_served, query.model_requested) {
+            (Some(id), _, _) => find(id)?,
+            (None, Some(served), Some(requested)) if own.request_decides => {
+                find(requested).or_else(|| find(served))?
+            }
+            (None, Some(served), _) => find(served)?,
+            (None, None, Some(requested)) if !own.user_named => find(requested)?,
+            (None, None, _) => return None,
+        };
         let tier = tier(query, &found);
         let standard = record::at(&found.model.standard, query.at);
         let version = if tier == STANDARD {

@@ -85,6 +85,9 @@ pub(super) struct File {
     /// The requested id is a name the user chose: only the served model counts.
     #[serde(default)]
     pub(super) user_named: bool,
+    /// The requested id is what is billed; the served one only helps where that is unknown.
+    #[serde(default)]
+    pub(super) request_decides: bool,
     /// Books asked after this one.
     #[serde(default)]
     pub(super) also: Vec<Also>,
