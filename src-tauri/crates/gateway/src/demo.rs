@@ -108,7 +108,7 @@ pub(crate) async fn answer(
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     tally.answered(status, &headers);
     stamp(&mut headers, tally.id());
-    let body = Metered::new(Source::Local(script), tally, shared.lifetime.tasks.clone());
+    let body = Metered::new(Source::Local(script), tally, None, shared.lifetime.tasks.clone());
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
     *response.headers_mut() = headers;

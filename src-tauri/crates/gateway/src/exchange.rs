@@ -7,14 +7,17 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response, StatusCode, header};
 use hyper::body::Incoming;
+use meter::provider::Auth;
 use meter::receipt::AttemptEnd;
 
 use crate::admission::{self, Admitted, DEMO, Denied};
+use crate::assist::{self, Asking};
 use crate::body::Body;
 use crate::clock::Began;
 use crate::refusal::{Dialect, Refusal, stamp};
 use crate::request_body::{RequestBody, Upload, UploadFailed};
 use crate::response_body::{Metered, Source};
+use crate::snapshot::StoredKey;
 use crate::tally::{self, Call, Tally};
 use crate::upstream::{Fault, Place, Target};
 use crate::{Shared, credential, demo, guard, headers};
@@ -39,51 +42,87 @@ pub(crate) async fn run(shared: &Arc<Shared>, request: Request<Incoming>) -> Res
             return answer;
         }
     };
-    let Admitted { receipt, dialect, provider, route, target, key, secrets } = admitted;
-    let upload = Upload::new(incoming, &route, &parts.headers, snapshot.timeouts.client_silence);
-    let waited = Instant::now();
-    let looked = upload.look_ahead().await;
-    let waited = waited.elapsed();
+    let upload =
+        Upload::new(incoming, &admitted.route, &parts.headers, snapshot.timeouts.client_silence);
     let call = Call {
         began,
         snapshot: Arc::clone(&snapshot),
         upload: Arc::clone(&upload),
-        host: target.host().into(),
-        secrets,
+        host: admitted.target.host().into(),
+        secrets: admitted.secrets,
         cut: shared.lifetime.cut.clone(),
     };
-    let mut tally = Tally::open(call, receipt, &shared.open);
-    if let Err(failed) = looked {
-        return client_failed(tally, dialect, failed);
-    }
+    let tally = Tally::new(call, admitted.receipt, Arc::clone(&shared.open));
+    let Admitted { dialect, provider, route, target, key, .. } = admitted;
+    let trip = Trip { shared, upload, dialect, target, key: key.map(|key| (provider.auth, key)) };
     if &*provider.id == DEMO {
-        return demo::answer(shared, tally, &route, upload).await;
+        return demo::answer(shared, tally, &route, trip.upload).await;
     }
-    let auth = provider.auth;
-    let Parts { method, headers, extensions, .. } = parts;
-    let has_pass = tally.has_pass();
-    let mut headers = headers::for_upstream(headers, target.host_header(), |name, value| {
-        !has_pass || !credential::is_pass(name, value)
-    });
-    if let Some(key) = key {
-        credential::put_in(&mut headers, auth, &key.secret);
+    let may_assist = assist::applies(&snapshot, provider, &route, &parts);
+    trip.make(tally, parts, may_assist).await
+}
+
+/// One admitted request on its way.
+struct Trip<'a> {
+    shared: &'a Shared,
+    upload: Arc<Upload>,
+    dialect: Dialect,
+    target: Target,
+    key: Option<(Auth, &'a StoredKey)>,
+}
+
+impl Trip<'_> {
+    async fn make(self, mut tally: Tally, parts: Parts, may_assist: bool) -> Response<Body> {
+        let waits_since = Instant::now();
+        // The receipt is registered with what the request asks for, which the first piece of the
+        // body usually tells.
+        let asked = match may_assist {
+            true => assist::ask(&self.upload).await,
+            false => self.upload.look_ahead().await.map(|()| Asking::AsSent),
+        };
+        let waited = waits_since.elapsed();
+        tally.open();
+        let asking = match asked {
+            Ok(asking) => asking,
+            Err(failed) => return client_failed(tally, self.dialect, failed),
+        };
+        let request = self.request(parts, asking, &mut tally);
+        tally.left_after(waited);
+        let silence = tally.snapshot().timeouts.upstream_silence;
+        match send(self.shared, request, &self.upload, silence).await {
+            Ok((response, place)) => hand_on(self.shared, response, place, tally),
+            Err(Fault::Client(failed)) => client_failed(tally, self.dialect, failed),
+            Err(fault) => upstream_failed(tally, self.dialect, fault, &self.target).await,
+        }
     }
-    let body = if upload.is_empty() {
-        RequestBody::Whole(Bytes::new())
-    } else {
-        RequestBody::Streamed(Arc::clone(&upload))
-    };
-    let mut sent = Request::new(body);
-    *sent.method_mut() = method;
-    *sent.uri_mut() = target.uri.clone();
-    *sent.headers_mut() = headers;
-    // Holds the case of the header names as they were written.
-    *sent.extensions_mut() = extensions;
-    tally.left_after(began.elapsed().saturating_sub(waited));
-    match send(shared, sent, &upload, snapshot.timeouts.upstream_silence).await {
-        Ok((response, place)) => hand_on(shared, response, place, tally),
-        Err(Fault::Client(failed)) => client_failed(tally, dialect, failed),
-        Err(fault) => upstream_failed(tally, dialect, fault, &target).await,
+
+    /// The request as upstream gets it.
+    fn request(&self, parts: Parts, asking: Asking, tally: &mut Tally) -> Request<RequestBody> {
+        let Parts { method, headers, extensions, .. } = parts;
+        let has_pass = tally.has_pass();
+        let mut headers =
+            headers::for_upstream(headers, self.target.host_header(), |name, value| {
+                !has_pass || !credential::is_pass(name, value)
+            });
+        if let Some((auth, key)) = self.key {
+            credential::put_in(&mut headers, auth, &key.secret);
+        }
+        let body = match asking {
+            Asking::ForUsage(body) => {
+                tally.assisted();
+                assist::adjust(&mut headers, body.len());
+                RequestBody::Whole(body)
+            }
+            Asking::AsSent if self.upload.is_empty() => RequestBody::Whole(Bytes::new()),
+            Asking::AsSent => RequestBody::Streamed(Arc::clone(&self.upload)),
+        };
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
+        *request.uri_mut() = self.target.uri.clone();
+        *request.headers_mut() = headers;
+        // Holds the case of the header names as they were written.
+        *request.extensions_mut() = extensions;
+        request
     }
 }
 
@@ -144,11 +183,13 @@ fn hand_on(
 ) -> Response<Body> {
     let (mut parts, incoming) = response.into_parts();
     tally.answered(parts.status, &parts.headers);
+    let strip = tally.is_assisted().then(|| assist::strip(&mut parts.headers)).flatten();
     parts.headers = headers::for_client(parts.headers);
     stamp(&mut parts.headers, tally.id());
     parts.version = http::Version::HTTP_11;
     let source = Source::Upstream(incoming, place);
-    Response::from_parts(parts, Metered::new(source, tally, shared.lifetime.tasks.clone()).into())
+    let body = Metered::new(source, tally, strip, shared.lifetime.tasks.clone());
+    Response::from_parts(parts, body.into())
 }
 
 fn client_failed(tally: Tally, dialect: Dialect, failed: UploadFailed) -> Response<Body> {

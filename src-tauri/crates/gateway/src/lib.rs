@@ -11,6 +11,7 @@
 
 mod address;
 mod admission;
+mod assist;
 mod body;
 mod clock;
 mod credential;

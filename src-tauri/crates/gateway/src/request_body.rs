@@ -137,21 +137,24 @@ impl Upload {
         Ok(())
     }
 
-    /// Waits for the whole body if it is no larger than `limit`. `None`: it is, or has trailers;
-    /// what was read stays on the way.
+    /// Waits for the whole body if it is no larger than `limit`. It stays on the way; what comes
+    /// back is another handle to the same bytes. `None`: it is larger, or has trailers.
     pub(crate) async fn collect(&self, limit: usize) -> Result<Option<Bytes>, UploadFailed> {
-        let mut all = BytesMut::new();
+        let mut pieces = Pieces::default();
         loop {
             let next = std::future::poll_fn(|cx| self.state().poll_next(cx)).await.transpose()?;
-            match next.map(Frame::into_data) {
-                None => return Ok(Some(all.freeze())),
-                Some(Ok(data)) => all.extend_from_slice(&data),
-                // Trailers end a body, so nothing else can follow; there is no use for them here.
-                Some(Err(_)) => return Ok(Some(all.freeze())),
-            }
-            if all.len() > limit {
-                self.state().ahead = Some(Frame::data(all.freeze()));
-                return Ok(None);
+            // Trailers end a body, but then it is no longer one to put a question in.
+            let (is_whole, data) = match next.map(Frame::into_data) {
+                None => (true, None),
+                Some(Ok(data)) => (false, Some(data)),
+                Some(Err(_)) => (false, None),
+            };
+            let is_over = data.is_none();
+            pieces.add(data.unwrap_or_default());
+            if is_over || pieces.len() > limit {
+                let all = pieces.join();
+                self.state().ahead = Some(Frame::data(all.clone()));
+                return Ok(is_whole.then_some(all));
             }
         }
     }
@@ -257,5 +260,33 @@ impl http_body::Body for RequestBody {
             }
             Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
         }
+    }
+}
+
+/// A small body as it comes: mostly in one piece, which is not copied then.
+#[derive(Default)]
+struct Pieces {
+    first: Bytes,
+    more: BytesMut,
+}
+
+impl Pieces {
+    fn add(&mut self, data: Bytes) {
+        if self.len() == 0 {
+            self.first = data;
+            return;
+        }
+        if self.more.is_empty() {
+            self.more.extend_from_slice(&self.first);
+        }
+        self.more.extend_from_slice(&data);
+    }
+
+    fn len(&self) -> usize {
+        self.first.len().max(self.more.len())
+    }
+
+    fn join(self) -> Bytes {
+        if self.more.is_empty() { self.first } else { self.more.freeze() }
     }
 }

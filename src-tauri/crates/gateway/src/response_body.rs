@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
+use meter::format::assist::{Passing, Strip};
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
@@ -66,14 +67,22 @@ pub(crate) struct Metered {
     /// Gone once it has ended.
     tally: Option<Tally>,
     patience: Patience,
+    /// Takes out the one frame that Tollgate asked for itself.
+    strip: Option<Box<Strip>>,
     tasks: TaskTracker,
 }
 
 impl Metered {
-    pub(crate) fn new(source: Source, tally: Tally, tasks: TaskTracker) -> Self {
+    pub(crate) fn new(
+        source: Source,
+        tally: Tally,
+        strip: Option<Strip>,
+        tasks: TaskTracker,
+    ) -> Self {
         let patience = Patience::new(tally.snapshot().timeouts.upstream_silence);
-        let mut body = Self { source, tally: Some(tally), patience, tasks };
-        if body.source.is_end_stream() {
+        let strip = strip.map(Box::new);
+        let mut body = Self { source, tally: Some(tally), patience, strip, tasks };
+        if body.is_end_stream() {
             // Nobody polls a body that is at its end.
             body.over(Ending::Complete);
         }
@@ -84,28 +93,68 @@ impl Metered {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let next = match self.source.poll_frame(cx) {
-            Poll::Ready(next) => next,
-            Poll::Pending => match self.patience.poll_over(cx) {
-                Poll::Ready(()) => Some(Err(BodyError::TimedOut)),
-                Poll::Pending => return Poll::Pending,
+        loop {
+            let next = match self.source.poll_frame(cx) {
+                Poll::Ready(next) => next,
+                Poll::Pending => match self.patience.poll_over(cx) {
+                    Poll::Ready(()) => Some(Err(BodyError::TimedOut)),
+                    Poll::Pending => return Poll::Pending,
+                },
+            };
+            self.patience.renew();
+            let passing = match next {
+                Some(Ok(frame)) => self.pass(frame).map(Ok),
+                Some(Err(error)) => {
+                    self.over(match error {
+                        BodyError::TimedOut => Ending::TimedOut,
+                        BodyError::Broken => Ending::Broken,
+                    });
+                    Some(Err(error))
+                }
+                None => match self.strip.take().map(|strip| strip.finish()) {
+                    Some(held) if !held.is_empty() => Some(Ok(self.counted(held.into()))),
+                    Some(_) | None => {
+                        self.over(Ending::Complete);
+                        return Poll::Ready(None);
+                    }
+                },
+            };
+            if passing.is_some() {
+                return Poll::Ready(passing);
+            }
+        }
+    }
+
+    /// Shows a frame to the receipt and says what of it goes on: the same frame, but for the one
+    /// that Tollgate asked for itself. `None`: nothing of it, for now.
+    fn pass(&mut self, frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
+        let data = match frame.into_data() {
+            Ok(data) => data,
+            Err(trailers) => return Some(trailers),
+        };
+        if let Some(tally) = &mut self.tally {
+            tally.show(&data);
+        }
+        let data = match &mut self.strip {
+            None => data,
+            Some(strip) => match strip.push(&data) {
+                Passing::All => data,
+                Passing::Nothing => return None,
+                Passing::Parts(parts) => parts.into(),
             },
         };
-        match &next {
-            Some(Ok(frame)) => {
-                self.patience.renew();
-                if let (Some(data), Some(tally)) = (frame.data_ref(), &mut self.tally) {
-                    tally.show(data);
-                }
-                if self.source.is_end_stream() {
-                    self.over(Ending::Complete);
-                }
-            }
-            Some(Err(BodyError::TimedOut)) => self.over(Ending::TimedOut),
-            Some(Err(BodyError::Broken)) => self.over(Ending::Broken),
-            None => self.over(Ending::Complete),
+        let frame = self.counted(data);
+        if self.is_end_stream() {
+            self.over(Ending::Complete);
         }
-        Poll::Ready(next)
+        Some(frame)
+    }
+
+    fn counted(&mut self, data: Bytes) -> Frame<Bytes> {
+        if let Some(tally) = &mut self.tally {
+            tally.passed(data.len());
+        }
+        Frame::data(data)
     }
 
     /// The one place where a receipt learns how its answer ended, but for `Drop`.
@@ -119,11 +168,13 @@ impl Metered {
     }
 
     pub(crate) fn is_end_stream(&self) -> bool {
-        self.source.is_end_stream()
+        // What the strip holds back may still have to go on.
+        self.strip.is_none() && self.source.is_end_stream()
     }
 
     pub(crate) fn size_hint(&self) -> SizeHint {
         match &self.source {
+            _ if self.strip.is_some() => SizeHint::default(),
             Source::Upstream(incoming, _) => incoming.size_hint(),
             Source::Local(script) => script.size_hint(),
             Source::Gone => SizeHint::with_exact(0),

@@ -4,6 +4,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderMap, StatusCode, header};
 use meter::format::{End, Reader, Reading, Seen};
@@ -63,12 +64,21 @@ pub(crate) struct Call {
     pub(crate) cut: CancellationToken,
 }
 
+/// Where a receipt stands.
+enum Stage {
+    /// Nothing has left for upstream.
+    Drafted(Open),
+    /// Registered; a crash would leave it interrupted.
+    Opened(Finish),
+    /// Handed off.
+    Over,
+}
+
 /// The receipt of a running call.
 pub(crate) struct Tally {
     call: Call,
     receipt: Receipt,
-    /// Taken by whoever finishes.
-    finish: Option<Finish>,
+    stage: Stage,
     /// Since the answer began; gone after a panic.
     reader: Option<Reader>,
     /// Gone once the answer's bytes cannot be understood.
@@ -84,21 +94,36 @@ impl std::fmt::Debug for Tally {
 }
 
 impl Tally {
-    /// Registers the receipt. From here on it will be finished, whatever happens.
-    pub(crate) fn open(call: Call, mut receipt: Receipt, open: &Open) -> Self {
-        call.upload.asked(|asked| note_asked(&mut receipt, asked));
-        receipt.request_bytes = call.upload.bytes();
-        let finish = open(&receipt);
-        let tried_ms = millis(call.began.elapsed());
+    /// From here on the receipt will be finished, whatever happens.
+    pub(crate) fn new(call: Call, receipt: Receipt, open: Open) -> Self {
         Self {
             call,
             receipt,
-            finish: Some(finish),
+            stage: Stage::Drafted(open),
             reader: None,
             decoder: None,
             seen: Seen::default(),
-            tried_ms,
+            tried_ms: 0,
         }
+    }
+
+    /// Registers the receipt with what is known of the request by now.
+    pub(crate) fn open(&mut self) {
+        self.call.upload.asked(|asked| note_asked(&mut self.receipt, asked));
+        self.receipt.request_bytes = self.call.upload.bytes();
+        self.tried_ms = millis(self.call.began.elapsed());
+        if let Stage::Drafted(open) = &self.stage {
+            self.stage = Stage::Opened(open(&self.receipt));
+        }
+    }
+
+    /// Notes that Tollgate itself asks for the usage.
+    pub(crate) fn assisted(&mut self) {
+        self.receipt.assisted = true;
+    }
+
+    pub(crate) fn is_assisted(&self) -> bool {
+        self.receipt.assisted
     }
 
     pub(crate) fn id(&self) -> ReceiptId {
@@ -129,8 +154,9 @@ impl Tally {
         self.call.cut.clone()
     }
 
-    /// Notes what Tollgate itself took until the request left.
-    pub(crate) fn left_after(&mut self, overhead: std::time::Duration) {
+    /// Notes what Tollgate itself took until the request left: all but the wait for its body.
+    pub(crate) fn left_after(&mut self, waited: Duration) {
+        let overhead = self.call.began.elapsed().saturating_sub(waited);
         self.receipt.overhead_us = u64::try_from(overhead.as_micros()).ok();
     }
 
@@ -157,7 +183,6 @@ impl Tally {
 
     /// Shows the next bytes of the answer.
     pub(crate) fn show(&mut self, bytes: &[u8]) {
-        self.receipt.response_bytes += bytes.len() as u64;
         let (Some(decoder), Some(reader)) = (&mut self.decoder, &mut self.reader) else { return };
         let mut seen = self.seen;
         let shown = AssertUnwindSafe(|| decoder.push(bytes, &mut |out| seen = reader.push(out)));
@@ -171,6 +196,11 @@ impl Tally {
             self.receipt.ttft_ms = Some(millis(self.call.began.elapsed()));
         }
         self.seen = seen;
+    }
+
+    /// Counts bytes that went to the client.
+    pub(crate) fn passed(&mut self, bytes: usize) {
+        self.receipt.response_bytes += bytes as u64;
     }
 
     /// Finishes a call that got no answer; `told` is what the client hears instead.
@@ -195,7 +225,7 @@ impl Tally {
 
     /// Finishes a call. Only the first ending counts.
     pub(crate) fn end(&mut self, how: Ending) {
-        if self.finish.is_none() {
+        if matches!(self.stage, Stage::Over) {
             return;
         }
         let end = match how {
@@ -312,7 +342,12 @@ impl Tally {
         lines: &[UsageLine],
         reported: Option<ReportedCost>,
     ) {
-        let Some(finish) = self.finish.take() else { return };
+        let stage = std::mem::replace(&mut self.stage, Stage::Over);
+        let finish = match stage {
+            Stage::Over => return,
+            Stage::Drafted(open) => open(&self.receipt),
+            Stage::Opened(finish) => finish,
+        };
         let receipt = &mut self.receipt;
         self.call.upload.asked(|asked| note_asked(receipt, asked));
         receipt.request_bytes = self.call.upload.bytes();

@@ -21,7 +21,7 @@ async fn house() -> (Rig, mpsc::UnboundedReceiver<Got>) {
     let (address, got) = answering(json("200 OK", "{}")).await;
     let rig = Rig::with(Limits::default(), |snapshot| {
         for id in ["openai", "anthropic", "gemini"] {
-            let mut provider = snapshot.providers.get(id).unwrap().clone();
+            let mut provider = snapshot.providers.get(id).expect("built in").clone();
             provider.base_url = Some(format!("http://{address}").into());
             snapshot.providers.insert(provider);
         }

@@ -49,11 +49,12 @@ async fn streaming(
 /// Starts a call and waits until the client has got this much of the answer's content.
 async fn begin(rig: &Rig, request: String, content: &str) -> TcpStream {
     let mut client = rig.connect().await;
-    client.write_all(&rig.addressed(request.as_bytes())).await.unwrap();
-    let (head, mut body) = rig::read_head(&mut client).await.unwrap().unwrap();
+    client.write_all(&rig.addressed(request.as_bytes())).await.expect("sent");
+    let head = rig::read_head(&mut client).await.expect("read");
+    let (head, mut body) = head.expect("an answer");
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     while !String::from_utf8_lossy(&rig::unchunked(&body)).contains(content) {
-        assert_ne!(client.read_buf(&mut body).await.unwrap(), 0);
+        assert_ne!(client.read_buf(&mut body).await.expect("read"), 0);
     }
     client
 }
@@ -99,6 +100,22 @@ async fn a_client_that_hangs_up_before_the_answer_leaves_a_receipt() {
     assert_eq!((receipt.status, receipt.http_status), (Status::Cancelled, None));
     assert_eq!(receipt.model_requested.as_deref(), Some("m"));
     assert!(receipt.note.is_some() && receipt.cost.is_none());
+    rig.stop(&[receipt]).await;
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_within_its_request_leaves_a_receipt() {
+    let (address, mut got) = answering("").await;
+    let mut rig = Rig::before(address).await;
+    let mut client = rig.connect().await;
+    let head =
+        "POST /up/v1/x HTTP/1.1\r\nhost: HOST\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n";
+    client.write_all(&rig.addressed(head.as_bytes())).await.unwrap();
+    within(rig::read_head(&mut client)).await.unwrap();
+    drop(client);
+    let receipt = rig.receipt().await;
+    assert_eq!(receipt.status, Status::Cancelled);
+    assert!(got.try_recv().is_err());
     rig.stop(&[receipt]).await;
 }
 
