@@ -1,6 +1,7 @@
 //! How money, counts, durations and instants read on a terminal. Rounds for the eye only;
 //! nothing here is added up again.
 
+use api::answer::Figures;
 use api::period::Here;
 use api::standing::Standing;
 use chrono::Datelike as _;
@@ -32,14 +33,16 @@ pub(crate) fn line_money(amount: Money) -> String {
     dollars(amount, decimals)
 }
 
-/// A sum with what it leaves out: `$1.24 + 3 unpriced`.
-pub(crate) fn total(sum: Option<Money>, unpriced: u64) -> String {
-    match (sum, unpriced) {
-        (Some(sum), 0) => money(sum),
-        (Some(sum), unpriced) => format!("{} + {} unpriced", money(sum), grouped(unpriced)),
-        (None, 0) => "–".to_owned(),
-        (None, unpriced) => format!("{} unpriced", grouped(unpriced)),
+/// A sum with what it leaves out: `$1.24 + CNY 0.30 + 3 unpriced`.
+pub(crate) fn total(figures: &Figures) -> String {
+    let dollars = figures.cost.map(money);
+    let others = figures.other_costs.iter();
+    let others = others.map(|(currency, sum)| in_currency(&money(*sum), *currency));
+    let mut parts: Vec<String> = dollars.into_iter().chain(others).collect();
+    if figures.unpriced != 0 {
+        parts.push(format!("{} unpriced", grouped(figures.unpriced)));
     }
+    parts.join(" + ")
 }
 
 /// The cost of one receipt in a list. Unknown is a word, never a number.
@@ -246,9 +249,28 @@ mod tests {
 
     #[test]
     fn a_total_says_what_it_leaves_out_and_unknown_is_never_zero() {
-        assert_eq!(total(Some(m("1.239")), 0), "$1.24");
-        assert_eq!(total(Some(m("1.239")), 1_200), "$1.24 + 1,200 unpriced");
-        assert_eq!(total(None, 2), "2 unpriced");
+        let figures = |cost: Option<&str>, unpriced| Figures {
+            requests: 2,
+            statuses: [].into(),
+            cost: cost.map(m),
+            other_costs: [].into(),
+            subtotal: Money::ZERO,
+            unpriced,
+            estimated: 0,
+            input_tokens: 0,
+            output_tokens: 0,
+            factors: [].into(),
+            latency: None,
+            ttft: None,
+        };
+        assert_eq!(total(&figures(Some("1.239"), 0)), "$1.24");
+        assert_eq!(total(&figures(Some("1.239"), 1_200)), "$1.24 + 1,200 unpriced");
+        assert_eq!(total(&figures(None, 2)), "2 unpriced");
+        let mixed = Figures {
+            other_costs: [("CNY".parse().unwrap(), m("0.3"))].into(),
+            ..figures(Some("0"), 1)
+        };
+        assert_eq!(total(&mixed), "$0.00 + CNY 0.3000 + 1 unpriced");
     }
 
     #[test]

@@ -120,9 +120,14 @@ impl Filters {
     }
 }
 
-/// Now, and the zone this machine is set to (or `TZ` says).
+/// Now, where this machine is.
 pub(crate) fn here() -> Here {
+    Here { now: Timestamp::from(chrono::Utc::now()), zone: zone() }
+}
+
+/// The zone this machine is set to (or `TZ` says).
+pub(crate) fn zone() -> Tz {
     let named = std::env::var("TZ").ok().and_then(|tz| tz.trim_start_matches(':').parse().ok());
     let set = || iana_time_zone::get_timezone().ok()?.parse().ok();
-    Here { now: Timestamp::from(chrono::Utc::now()), zone: named.or_else(set).unwrap_or(Tz::UTC) }
+    named.or_else(set).unwrap_or(Tz::UTC)
 }

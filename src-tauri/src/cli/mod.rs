@@ -1,10 +1,14 @@
 //! The command line: one file per subcommand. Arguments become questions and changes of
 //! the `api` crate; answers go to standard output, everything else to standard error.
 
+mod completions;
+mod demo;
+mod doctor;
 mod export;
 mod figure;
 mod filters;
 mod paper;
+mod passes;
 mod prices;
 mod requests;
 mod screen;
@@ -14,13 +18,20 @@ mod usage;
 mod words;
 
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use api::problem::{Code, Problem};
-use clap::{Parser, Subcommand};
+use api::problem::{Code, ErrorBody, Problem};
+use axum::http::Method;
+use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use store::Questions;
 
+pub(crate) use self::filters::zone;
+
 use crate::home::Home;
+use crate::{app, control};
 
 /// Lets your LLM calls through and keeps the receipts.
 #[derive(Debug, Parser)]
@@ -38,22 +49,40 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Usage(usage::UsageArgs),
+    Serve(ServeArgs),
+    Demo(demo::DemoArgs),
     Requests(requests::RequestsArgs),
     Show(show::ShowArgs),
+    Usage(usage::UsageArgs),
     Export(export::ExportArgs),
+    Passes(passes::PassesArgs),
     Prices(prices::PricesArgs),
+    Doctor(doctor::DoctorArgs),
+    Completions(completions::CompletionsArgs),
+}
+
+/// Runs the gateway until told to stop; prints where to reach it.
+#[derive(Debug, Args)]
+struct ServeArgs {
+    /// Listen here instead of where `config.toml` says; may repeat
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Vec<SocketAddr>,
 }
 
 /// Does what the process's arguments ask for.
 pub(crate) fn run() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.command {
-        Command::Usage(args) => args.run(),
+        Command::Serve(args) => app::serve(&args.listen),
+        Command::Demo(args) => args.run(),
         Command::Requests(args) => args.run(),
         Command::Show(args) => args.run(),
+        Command::Usage(args) => args.run(),
         Command::Export(args) => args.run(),
+        Command::Passes(args) => args.run(),
         Command::Prices(args) => args.run(),
+        Command::Doctor(args) => args.run(),
+        Command::Completions(args) => args.run(),
     };
     done.map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
 }
@@ -65,6 +94,28 @@ fn ledger() -> anyhow::Result<Questions> {
 
 fn home() -> anyhow::Result<Home> {
     Home::find()
+}
+
+/// Changes something through the one writer there is, running or not.
+fn change<T: DeserializeOwned>(
+    method: Method,
+    path: &str,
+    body: Option<&impl Serialize>,
+) -> anyhow::Result<T> {
+    let body = body.map(serde_json::to_value).transpose()?;
+    let home = home()?;
+    let (status, answer) = wait_for(control::send(&home, method, path, body.as_ref()))??;
+    if status.is_success() {
+        return Ok(serde_json::from_value(answer)?);
+    }
+    let refused: ErrorBody = serde_json::from_value(answer)?;
+    Err(refused.error.into())
+}
+
+/// Waits for something that is done asynchronously.
+fn wait_for<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(future))
 }
 
 /// A sentence beside the answer.
@@ -88,7 +139,7 @@ fn failed(error: &anyhow::Error) -> ExitCode {
     }
     hints.iter().for_each(|hint| remark(hint));
     match error.downcast_ref::<Problem>().map(|problem| problem.code) {
-        Some(Code::BadParameter) => ExitCode::from(2),
+        Some(Code::BadParameter | Code::BadBody) => ExitCode::from(2),
         Some(_) | None => ExitCode::FAILURE,
     }
 }

@@ -131,13 +131,13 @@ impl List {
 }
 
 const COLUMNS: &[Column] = &[
-    Column::new("id", Align::Left, 3).at_least(18),
+    Column::new("id", Align::Left, 1).at_least(18),
     Column::new("time", Align::Left, 2).at_least(8),
     Column::new("status", Align::Left, 0).at_least(9),
     Column::new("model", Align::Left, 0).cut(12),
     Column::new("provider", Align::Left, 5),
-    Column::new("tokens in", Align::Right, 1),
-    Column::new("tokens out", Align::Right, 1),
+    Column::new("tokens in", Align::Right, 3),
+    Column::new("tokens out", Align::Right, 3),
     Column::new("cost", Align::Point, 0).at_least(10),
     Column::new("took", Align::Right, 4).at_least(7),
     Column::new("client", Align::Left, 6).cut(6),

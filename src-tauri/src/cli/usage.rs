@@ -86,11 +86,11 @@ fn totals(screen: &mut Screen, figures: &Figures) -> io::Result<()> {
         .collect();
     let split = if ended.len() > 1 { format!("  ({})", ended.join(", ")) } else { String::new() };
     fact("Requests", format!("{}{split}", grouped(figures.requests)))?;
-    fact("Cost", painted(STRONG, &total(figures.cost, figures.unpriced)))?;
+    fact("Cost", painted(STRONG, &total(figures)))?;
     if figures.estimated != 0 {
         fact("", format!("{} of them from estimated usage", grouped(figures.estimated)))?;
     }
-    let tokens = format!("{} input, {} output", count(figures.input_tokens), count(figures.output_tokens));
+    let tokens = format!("{} input, {} output", grouped(figures.input_tokens), grouped(figures.output_tokens));
     fact("Tokens", tokens)?;
     for (name, spread) in [("Time", figures.latency), ("First content", figures.ttft)] {
         if let Some(spread) = spread {
@@ -147,9 +147,9 @@ fn cells(by: &str, row: &Row) -> Vec<Cell> {
         name,
         Cell::new(grouped(figures.requests)),
         Cell::new(if errors == 0 { String::new() } else { grouped(errors) }),
-        Cell::new(count(figures.input_tokens)),
-        Cell::new(count(figures.output_tokens)),
-        Cell::new(total(figures.cost, figures.unpriced)),
+        Cell::new(grouped(figures.input_tokens)),
+        Cell::new(grouped(figures.output_tokens)),
+        Cell::new(total(figures)),
         time(figures.latency.map(|spread| spread.p50_ms)),
         time(figures.latency.map(|spread| spread.p95_ms)),
     ]

@@ -1,0 +1,150 @@
+//! `tollgate doctor`: is all well with this home?
+
+use std::io::Write as _;
+
+use anyhow::bail;
+use clap::Args;
+use serde::Serialize;
+
+use super::figure::{bytes, grouped};
+use super::screen::{BAD, FAINT, GOOD, Screen, painted};
+use crate::config::Config;
+
+/// Looks after the home: folder, configuration, ledger.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tollgate doctor
+  tollgate doctor --verify")]
+pub(crate) struct DoctorArgs {
+    /// Also read every receipt and compare all kept sums with what they come to
+    #[arg(long)]
+    verify: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was found.
+#[derive(Debug, Serialize)]
+struct Findings {
+    home: String,
+    /// What is wrong with `config.toml`; `null`: nothing.
+    config_problem: Option<String>,
+    /// `null`: there is no ledger yet.
+    ledger_bytes: Option<u64>,
+    /// What is wrong with the ledger; `null`: nothing.
+    ledger_problem: Option<String>,
+    /// `null`: not asked for, or not possible.
+    verified: Option<Verified>,
+}
+
+/// What reading everything came to.
+#[derive(Debug, Serialize)]
+struct Verified {
+    receipts: u64,
+    damaged: u64,
+    wrong_sums: u64,
+    file_problem: Option<String>,
+}
+
+impl DoctorArgs {
+    pub(crate) fn run(&self) -> anyhow::Result<()> {
+        let found = self.look()?;
+        let mut screen = Screen::take();
+        if self.json {
+            screen.json(&found)?;
+        } else {
+            screen.write_all(said(&found).as_bytes())?;
+        }
+        screen.flush()?;
+        if !found.is_well() {
+            bail!("not all is well\nhint: {}", found.way_out());
+        }
+        Ok(())
+    }
+
+    fn look(&self) -> anyhow::Result<Findings> {
+        let home = super::home()?;
+        let config = Config::load(&home.config());
+        let path = home.path().join("ledger.db");
+        let mut found = Findings {
+            home: home.path().display().to_string(),
+            config_problem: config.err().map(|error| format!("{error:#}")),
+            ledger_bytes: std::fs::metadata(&path).ok().map(|file| file.len()),
+            ledger_problem: None,
+            verified: None,
+        };
+        if found.ledger_bytes.is_some() {
+            let verified = super::ledger().and_then(|ledger| match self.verify {
+                true => Ok(Some(ledger.verify()?)),
+                // The first question meets most of what can be wrong.
+                false => Ok(ledger.last_arrival().map(|_| None)?),
+            });
+            match verified {
+                Ok(verified) => found.verified = verified.map(Verified::from),
+                Err(error) => found.ledger_problem = Some(format!("{error:#}")),
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl From<store::Verified> for Verified {
+    fn from(verified: store::Verified) -> Self {
+        Self {
+            receipts: verified.receipts,
+            damaged: verified.damaged,
+            wrong_sums: verified.wrong_cells,
+            file_problem: verified.file,
+        }
+    }
+}
+
+impl Verified {
+    fn is_sound(&self) -> bool {
+        self.damaged == 0 && self.wrong_sums == 0 && self.file_problem.is_none()
+    }
+}
+
+impl Findings {
+    fn is_well(&self) -> bool {
+        self.config_problem.is_none()
+            && self.ledger_problem.is_none()
+            && self.verified.as_ref().is_none_or(Verified::is_sound)
+    }
+
+    const fn way_out(&self) -> &'static str {
+        if self.config_problem.is_some() {
+            "mend `config.toml`, or move it away to start with defaults"
+        } else {
+            "copy the home to a safe place before anything else, then report what is said above"
+        }
+    }
+}
+
+fn said(found: &Findings) -> String {
+    let mut text = String::new();
+    let mut fact = |name: &str, value: &str| {
+        text.push_str(&format!("{} {value}\n", painted(FAINT, &format!("{name:<10}"))));
+    };
+    let well = painted(GOOD, "fine");
+    let ill = |problem: &str| painted(BAD, &problem.replace('\n', "\n           "));
+    fact("Home", &found.home);
+    fact("Settings", &found.config_problem.as_deref().map_or_else(|| well.clone(), ill));
+    match (found.ledger_bytes, &found.ledger_problem) {
+        (None, _) => fact("Ledger", "none yet: `tollgate serve` makes one"),
+        (Some(_), Some(problem)) => fact("Ledger", &ill(problem)),
+        (Some(size), None) => fact("Ledger", &format!("{well}, {}", bytes(size))),
+    }
+    if let Some(verified) = &found.verified {
+        let receipts = grouped(verified.receipts);
+        if verified.is_sound() {
+            fact("Verified", &format!("{well}: all sums are what {receipts} receipts come to"));
+        } else {
+            let file = verified.file_problem.as_deref().unwrap_or_default();
+            let (damaged, wrong) = (grouped(verified.damaged), grouped(verified.wrong_sums));
+            fact("Verified", &ill(&format!("{receipts} receipts, {damaged} damaged, {wrong} wrong sums {file}")));
+        }
+    }
+    text
+}
