@@ -46,9 +46,9 @@ const ADD_ARRIVAL: &str = "INSERT INTO arrival (ordinal) VALUES (?1)";
 const ADD_SETTLEMENT: &str = "INSERT INTO settlement (ordinal, seq, fact) VALUES (?1, ?2, ?3)";
 const ADD_AWAITED: &str = "INSERT INTO awaited (job, ordinal) VALUES (?1, ?2)";
 /// Followers that fall further behind than this miss some.
-const TRIM_ARRIVALS: &str =
+pub(crate) const TRIM_ARRIVALS: &str =
     "DELETE FROM arrival WHERE seq <= (SELECT max(seq) FROM arrival) - 10000";
-const PASS_USED: &str = "UPDATE pass SET last_used = max(coalesce(last_used, 0), ?2)
+pub(crate) const PASS_USED: &str = "UPDATE pass SET last_used = max(coalesce(last_used, 0), ?2)
     WHERE label = ?1";
 
 /// Lanes have a practical end; a client that makes up model names does not.

@@ -131,7 +131,7 @@ fn put_optional<S: Spell>(out: &mut Vec<u8>, r: &Receipt, spell: &mut S) -> Resu
 }
 
 fn put_usage<S: Spell>(out: &mut Vec<u8>, raw: &RawUsage, spell: &mut S) -> Result<(), S::Error> {
-    match usage_shape::split(raw.as_str()) {
+    match S::SHARES.then(|| usage_shape::split(raw.as_str())).flatten() {
         Some((shape, numbers)) => {
             out.push(1);
             spell.spell(out, &shape)?;

@@ -9,6 +9,8 @@ use crate::pack::{Unpack, UnpackError, put, put_signed};
 /// 1.6 %; durations below 64 ms are exact.
 const STEPS: u64 = 32;
 const STEP_BITS: u32 = STEPS.trailing_zeros();
+/// The bucket of the longest duration there can be.
+const LAST: u16 = (58 * STEPS + 63) as u16;
 
 /// Durations in milliseconds, counted in buckets that grow with them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,14 +28,15 @@ impl Histogram {
 
     /// How many durations were counted.
     pub fn count(&self) -> u64 {
-        self.counts.values().sum::<i64>().unsigned_abs()
+        self.counts.values().fold(0, |sum: u64, count| sum.saturating_add(count.unsigned_abs()))
     }
 
     /// Their mean, rounded to the nearest millisecond. Absent when there are none.
     pub fn mean_ms(&self) -> Option<u64> {
         let count = u128::from(self.count());
         let sum = self.sum_ms.unsigned_abs();
-        (count > 0).then(|| u64::try_from((sum + count / 2) / count).unwrap_or(u64::MAX))
+        (count > 0)
+            .then(|| u64::try_from(sum.saturating_add(count / 2) / count).unwrap_or(u64::MAX))
     }
 
     /// The duration that this percentage (0 to 100) of them do not exceed: `percentile_ms(95)`.
@@ -61,12 +64,12 @@ impl Histogram {
     fn merge(&mut self, other: &Self, sign: i64) {
         for (bucket, count) in &other.counts {
             let sum = self.counts.entry(*bucket).or_default();
-            *sum += sign * count;
+            *sum = sum.saturating_add(sign.saturating_mul(*count));
             if *sum == 0 {
                 self.counts.remove(bucket);
             }
         }
-        self.sum_ms += i128::from(sign) * other.sum_ms;
+        self.sum_ms = self.sum_ms.saturating_add(i128::from(sign).saturating_mul(other.sum_ms));
     }
 
     pub(crate) fn put(&self, out: &mut Vec<u8>) {
@@ -85,6 +88,9 @@ impl Histogram {
         let mut last = 0_u16;
         for _ in 0..input.take::<usize>()? {
             last = last.checked_add(input.take()?).ok_or(UnpackError::Damaged)?;
+            if last > LAST {
+                return Err(UnpackError::Damaged);
+            }
             histogram.counts.insert(last, input.signed_millis()?);
         }
         histogram.sum_ms = input.signed()?;
@@ -108,6 +114,12 @@ fn middle(bucket: u16) -> u64 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn the_longest_duration_has_the_last_bucket() {
+        assert_eq!(bucket(u64::MAX), LAST);
+        assert!(middle(LAST) > u64::MAX / 64 * 63);
+    }
 
     #[test]
     fn percentiles_are_those_of_the_durations() {

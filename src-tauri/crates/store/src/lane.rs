@@ -34,7 +34,7 @@ pub(crate) struct Lane {
 /// The row of a lane.
 pub(crate) type LaneId = i64;
 
-const FIND: &str = "SELECT id FROM lane
+pub(crate) const FIND: &str = "SELECT id FROM lane
     WHERE model = ?1 AND provider = ?2 AND key = ?3 AND pass = ?4 AND workspace = ?5
       AND client = ?6 AND currency = ?7 AND kind = ?8 AND status = ?9 AND http_status = ?10
       AND stream = ?11 AND demo = ?12 AND settled = ?13";

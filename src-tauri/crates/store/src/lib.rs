@@ -19,6 +19,8 @@ mod money_sum;
 mod names;
 mod pack;
 mod passes;
+#[cfg(test)]
+mod plans;
 mod questions;
 mod receipt_row;
 mod record;

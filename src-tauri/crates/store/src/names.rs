@@ -28,9 +28,9 @@ impl FromSql for NameId {
     }
 }
 
-const FIND: &str = "SELECT id FROM name WHERE text = ?1";
+pub(crate) const FIND: &str = "SELECT id FROM name WHERE text = ?1";
 const ADD: &str = "INSERT INTO name (text) VALUES (?1)";
-const READ: &str = "SELECT text FROM name WHERE id = ?1";
+pub(crate) const READ: &str = "SELECT text FROM name WHERE id = ?1";
 
 /// Clients choose some of the texts (tags, models), so a cache of them needs an end.
 const MOST_CACHED: usize = 20_000;
@@ -76,6 +76,7 @@ pub(crate) struct Interning<'a> {
 
 impl Spell for Interning<'_> {
     type Error = rusqlite::Error;
+    const SHARES: bool = true;
 
     fn spell(&mut self, out: &mut Vec<u8>, text: &str) -> rusqlite::Result<()> {
         let NameId(id) = self.names.intern(self.db, text)?;

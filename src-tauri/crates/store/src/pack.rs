@@ -7,6 +7,8 @@ use meter::Money;
 pub(crate) trait Spell {
     /// What can go wrong while spelling.
     type Error;
+    /// Whether a text that was written before costs next to nothing.
+    const SHARES: bool;
     /// Writes a text that many records share.
     fn spell(&mut self, out: &mut Vec<u8>, text: &str) -> Result<(), Self::Error>;
 }
@@ -22,6 +24,7 @@ pub(crate) struct Plainly;
 
 impl Spell for Plainly {
     type Error = std::convert::Infallible;
+    const SHARES: bool = false;
 
     fn spell(&mut self, out: &mut Vec<u8>, text: &str) -> Result<(), Self::Error> {
         put_text(out, text);
@@ -83,15 +86,14 @@ const ALPHABET: &[u8; 64] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMN
 
 /// An identifier; those of letters, digits, `-` and `_` take six bits a character.
 pub(crate) fn put_id(out: &mut Vec<u8>, id: &str) {
-    let sixes: Option<Vec<u8>> = id.bytes().map(six_bits).collect();
-    let Some(sixes) = sixes else {
+    if !id.bytes().all(|byte| six_bits(byte).is_some()) {
         put(out, (id.len() as u64) << 1 | 1);
         out.extend_from_slice(id.as_bytes());
         return;
-    };
+    }
     put(out, (id.len() as u64) << 1);
     let (mut bits, mut held) = (0_u32, 0);
-    for six in sixes {
+    for six in id.bytes().filter_map(six_bits) {
         bits = bits << 6 | u32::from(six);
         held += 6;
         if held >= 8 {

@@ -151,6 +151,11 @@ impl PassBook {
     pub fn find(&self, secret: &str, now: Timestamp) -> Option<&Pass> {
         self.by_hash.get(&hash(secret)).filter(|pass| pass.is_valid(now))
     }
+
+    /// Every pass with the SHA-256 of its secret.
+    pub fn iter(&self) -> impl Iterator<Item = ([u8; 32], &Pass)> {
+        self.by_hash.iter().map(|(hash, pass)| (*hash, pass))
+    }
 }
 
 const ADD: &str = "INSERT INTO pass (label, workspace, scopes, hash, created_at, expires)

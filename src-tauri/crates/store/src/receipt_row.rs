@@ -15,7 +15,7 @@ use crate::record::blank;
 
 /// One row by ordinal; the columns [`read`] wants.
 pub(crate) const ONE: &str = "SELECT ordinal, lane, cost, detail FROM receipt WHERE ordinal = ?1";
-const SETTLEMENTS: &str = "SELECT fact FROM settlement WHERE ordinal = ?1 ORDER BY seq";
+pub(crate) const SETTLEMENTS: &str = "SELECT fact FROM settlement WHERE ordinal = ?1 ORDER BY seq";
 
 /// The whole id of the receipt with an ordinal.
 pub(crate) fn id(db: &Connection, ordinal: i64) -> rusqlite::Result<Option<ReceiptId>> {

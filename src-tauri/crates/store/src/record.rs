@@ -146,3 +146,61 @@ fn bare(receipt: &Receipt) -> Receipt {
 fn cut(text: &str, most: usize) -> Box<str> {
     text[..text.floor_char_boundary(most)].into()
 }
+
+#[cfg(test)]
+mod tests {
+    use meter::receipt::{Line, RawUsage};
+    use meter::usage::{Basis, Bound, Count, Factor, Unit};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn receipt() -> Receipt {
+        let at = Timestamp::from_millis(1_763_692_800_000);
+        let mut r = Receipt::begun(ReceiptId::new(at, 1, 2), at, "p", "https://u");
+        r.usage_raw = RawUsage::new(r#"{"a":1}"#);
+        r.response_id = Some("resp-1".into());
+        r.lines = vec![Line {
+            factor: Factor::InputText,
+            count: Count::whole(3),
+            unit: Unit::Token,
+            rate: Some("1 / 1M token".into()),
+            amount: Some(meter::Money::from_attos(3_000_000_000_000)),
+            tier: None,
+            price_version: None,
+            basis: Basis::Derived,
+            bound: Bound::Exact,
+            model: None,
+        }];
+        r
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_bytes_are_refused_or_read_but_never_panic(
+            at in any::<prop::sample::Index>(), byte: u8, noise: Vec<u8>,
+        ) {
+            let mut bytes = Vec::new();
+            put_receipt(&mut bytes, &receipt());
+            prop_assert_eq!(take_receipt(&mut Unpack::new(&bytes)).unwrap(), receipt());
+            let at = at.index(bytes.len());
+            let _ = take_receipt(&mut Unpack::new(&bytes[..at]));
+            bytes[at] = byte;
+            let _ = take_receipt(&mut Unpack::new(&bytes));
+            let _ = take_receipt(&mut Unpack::new(&noise));
+        }
+
+        #[test]
+        fn whatever_is_on_a_receipt_it_fits_where_it_must(len in 0..30_000_usize, most in 700..3000_usize) {
+            let mut large = receipt();
+            let text: Box<str> = "é".repeat(len).into();
+            (large.error_message, large.client) = (Some(text.clone()), Some(text.clone()));
+            (large.model, large.pass, large.route) = (Some(text.clone()), Some(text.clone()), Some(text));
+            let mut bytes = vec![7];
+            put_receipt_within(&mut bytes, &large, most);
+            prop_assert!(bytes.len() <= most + 1);
+            let back = take_receipt(&mut Unpack::new(&bytes[1..])).unwrap();
+            prop_assert_eq!((back.id, back.status), (large.id, large.status));
+        }
+    }
+}

@@ -45,11 +45,11 @@ pub(crate) struct Cells {
     sums: BTreeMap<(Span, i64, LaneId), Tally>,
 }
 
-const READ: &str = "SELECT requests, cost, sums FROM rollup
+pub(crate) const READ: &str = "SELECT requests, cost, sums FROM rollup
     WHERE span = ?1 AND start = ?2 AND lane = ?3";
 const WRITE: &str = "INSERT OR REPLACE INTO rollup (span, start, lane, requests, cost, sums)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-const REMOVE: &str = "DELETE FROM rollup WHERE span = ?1 AND start = ?2 AND lane = ?3";
+pub(crate) const REMOVE: &str = "DELETE FROM rollup WHERE span = ?1 AND start = ?2 AND lane = ?3";
 
 impl Cells {
     /// Counts what a receipt adds to its cells.

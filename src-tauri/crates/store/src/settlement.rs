@@ -13,10 +13,10 @@ use crate::receipt_row::{self, Lanes};
 use crate::rollup::Cells;
 use crate::tally::Tally;
 
-const AWAITED: &str = "SELECT ordinal FROM awaited WHERE job = ?1";
-const ARRIVED: &str = "DELETE FROM awaited WHERE job = ?1 AND ordinal = ?2";
+pub(crate) const AWAITED: &str = "SELECT ordinal FROM awaited WHERE job = ?1";
+pub(crate) const ARRIVED: &str = "DELETE FROM awaited WHERE job = ?1 AND ordinal = ?2";
 const APPEND: &str = "INSERT INTO settlement (ordinal, seq, fact) VALUES (?1, ?2, ?3)";
-const MOVE: &str = "UPDATE receipt SET lane = ?2 WHERE ordinal = ?1";
+pub(crate) const MOVE: &str = "UPDATE receipt SET lane = ?2 WHERE ordinal = ?1";
 
 /// Whether news of a job found the receipt it is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

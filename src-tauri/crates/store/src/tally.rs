@@ -70,20 +70,24 @@ impl Tally {
         self.ttft.subtract(&other.ttft);
     }
 
+    // A sum past the end of the scale (2^127 attos are 1.7e20 units of money) is held there
+    // rather than wrapped into a wrong number.
     fn merge(&mut self, other: &Self, sign: i64) {
-        self.requests += sign * other.requests;
-        self.priced += sign * other.priced;
-        self.unpriced += sign * other.unpriced;
-        self.estimated += sign * other.estimated;
-        // 2^127 attos are 1.7e20 units of money; a sum past that is held at the end of the
-        // scale rather than wrapped into a wrong number.
-        self.cost = self.cost.saturating_add(i128::from(sign) * other.cost);
-        self.subtotal = self.subtotal.saturating_add(i128::from(sign) * other.subtotal);
+        let add = |sum: &mut i64, more: i64| *sum = sum.saturating_add(more.saturating_mul(sign));
+        let wide = |sum: &mut i128, more: i128| {
+            *sum = sum.saturating_add(more.saturating_mul(i128::from(sign)));
+        };
+        add(&mut self.requests, other.requests);
+        add(&mut self.priced, other.priced);
+        add(&mut self.unpriced, other.unpriced);
+        add(&mut self.estimated, other.estimated);
+        wide(&mut self.cost, other.cost);
+        wide(&mut self.subtotal, other.subtotal);
         for (factor, count) in &other.factors {
             match self.factors.get_mut(factor) {
-                Some(sum) => *sum += i128::from(sign) * count,
+                Some(sum) => wide(sum, *count),
                 None => {
-                    self.factors.insert(factor.clone(), i128::from(sign) * count);
+                    drop(self.factors.insert(factor.clone(), count.saturating_mul(sign.into())))
                 }
             }
         }

@@ -4,6 +4,8 @@
 mod made;
 mod questions;
 mod recording;
+#[cfg(unix)]
 mod recovery;
 mod settling;
+mod size;
 mod usage;

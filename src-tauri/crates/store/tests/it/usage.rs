@@ -101,7 +101,7 @@ fn plain_sum(receipts: &[Receipt], from: Option<i64>, to: Option<i64>) -> (u64, 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
     fn any_window_is_the_exact_sum_of_its_receipts_and_rollups_equal_a_rebuild(

@@ -1,0 +1,75 @@
+//! No statement that runs while somebody waits may read a whole table.
+
+use rusqlite::{Connection, params_from_iter};
+
+use crate::{
+    books, lane, names, questions, receipt_row, rollup, schema, settlement, upkeep, usage, walk,
+};
+
+/// How SQLite goes about a statement, a line a step.
+fn plan(db: &Connection, sql: &str) -> String {
+    let mut explain = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    let nothing = vec![0_i64; explain.parameter_count()];
+    let steps = explain.query_map(params_from_iter(nothing), |row| row.get::<_, String>(3));
+    steps.unwrap().map(|step| step.unwrap() + "\n").collect()
+}
+
+#[test]
+fn no_question_and_no_write_scans_a_table_or_sorts() {
+    let home = tempfile::tempdir().unwrap();
+    let db = schema::open_for_writing(home.path()).unwrap();
+    for sql in [
+        walk::SCAN_DOWN,
+        walk::SCAN_UP,
+        walk::LANE_DOWN,
+        walk::LANE_UP,
+        walk::TAG_DOWN,
+        walk::TAG_UP,
+        walk::LANE_OF,
+        walk::HAS_TAG,
+        receipt_row::ONE,
+        receipt_row::SETTLEMENTS,
+        questions::ARRIVED,
+        questions::LAST_ARRIVAL,
+        usage::CELLS,
+        usage::FIRST_DAY,
+        usage::LAST_DAY,
+        usage::TAGGED,
+        rollup::READ,
+        rollup::REMOVE,
+        lane::FIND,
+        lane::AFTER,
+        names::FIND,
+        names::READ,
+        settlement::AWAITED,
+        settlement::ARRIVED,
+        settlement::MOVE,
+        books::TRIM_ARRIVALS,
+        books::PASS_USED,
+        upkeep::DAYS,
+        upkeep::ROLLUP_DAYS,
+        upkeep::OF_DAY,
+        upkeep::CELLS_OF_DAY,
+        upkeep::FORGET_DAY,
+    ] {
+        let plan = plan(&db, sql);
+        assert!(plan.contains("SEARCH"), "{sql}\n{plan}");
+        assert!(!plan.contains("TEMP B-TREE"), "{sql}\n{plan}");
+        let scans = plan.lines().filter(|step| step.starts_with("SCAN"));
+        // A row made of subqueries is scanned; it is one row.
+        assert!(scans.clone().all(|step| step == "SCAN CONSTANT ROW"), "{sql}\n{plan}");
+    }
+    for sql in [walk::LANE_DOWN, walk::LANE_UP] {
+        assert!(plan(&db, sql).contains("COVERING INDEX receipt_of_lane"), "{sql}");
+    }
+}
+
+#[test]
+fn the_file_can_give_space_back_and_readers_do_not_wait() {
+    let home = tempfile::tempdir().unwrap();
+    let db = schema::open_for_writing(home.path()).unwrap();
+    let pragma =
+        |name| db.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0));
+    assert_eq!(pragma("auto_vacuum").unwrap(), 2.into());
+    assert_eq!(pragma("journal_mode").unwrap(), "wal".to_owned().into());
+}
