@@ -6,23 +6,28 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use api::auth::Local;
+use api::readers::Readers;
+use api::router::Desk;
 use axum::Router;
-use gateway::{Gateway, Lifetime, Snapshot, Timeouts, guard, listener};
+use axum::extract::Extension;
+use gateway::{Gateway, Lifetime, PassInfo, PassTable, Snapshot, Timeouts, guard, listener};
 use http::{Request, Response, header};
 use http_body_util::Either;
 use hyper::body::Incoming;
-use store::{Ledger, Recorder};
+use meter::Timestamp;
+use store::{Ledger, PassBook, Questions, Recorder, Scope};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tower_service::Service as _;
 
 use crate::config::Config;
-use crate::home::Home;
-use crate::{control, logging, port_holder};
+use crate::home::{Home, HomeLock};
+use crate::{cli, control, logging, port_holder};
 
 /// How long the ledger may take to write what is left.
 const CLOSING: Duration = Duration::from_secs(5);
@@ -41,38 +46,29 @@ pub(crate) fn serve(listen: &[SocketAddr]) -> anyhow::Result<()> {
     logging::start(&home.logs());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ledger = Arc::new(Ledger::open_or_degraded(home.path())?);
-    let served = runtime.block_on(run(&home, config, listen, &ledger));
+    let served = runtime.block_on(run(Settings::new(config, home, Arc::clone(&ledger)), listen));
     // The runtime goes first: with it goes every task that may still hold the ledger.
     drop(runtime);
-    if let Ok(ledger) = Arc::try_unwrap(ledger) {
-        ledger.close(CLOSING);
-    }
+    close(ledger);
     drop(lock);
     served
 }
 
-async fn run(
-    home: &Home,
-    config: Config,
-    listen: &[SocketAddr],
-    ledger: &Arc<Ledger>,
-) -> anyhow::Result<()> {
-    let listeners = bind(&config, listen).await?;
-    let settings = Settings { config, ledger: Arc::clone(ledger) };
-    let (publish, snapshot) = watch::channel(Arc::new(settings.snapshot()?));
-    let recorder = ledger.recorder();
+async fn run(settings: Arc<Settings>, listen: &[SocketAddr]) -> anyhow::Result<()> {
+    let listeners = bind(&settings.config, listen).await?;
+    let (ledger, snapshot) = (&settings.ledger, settings.publish.subscribe());
     let lifetime = Lifetime::default();
-    let gateway = Gateway::new(snapshot.clone(), mint(&recorder), open(recorder), lifetime.clone())
-        .context("could not set up connections to providers")?;
-    let router = Router::new();
-    let control = control::listen(home)?;
-    let control = tokio::spawn(serve_control(
-        control,
-        router.clone(),
-        move || settings.publish(&publish),
+    let gateway = Gateway::new(
+        snapshot.clone(),
+        mint(ledger.recorder()),
+        open(ledger.recorder()),
         lifetime.clone(),
-    ));
-    announce(home, &listeners, ledger)?;
+    )
+    .context("could not set up connections to providers")?;
+    let router = settings.router();
+    let control = control::serve(&settings.home, router.clone(), lifetime.stop.clone())?;
+    let control = tokio::spawn(control);
+    announce(&settings.home, &listeners, ledger)?;
     let signals = tokio::spawn(stop_on_signal(lifetime.clone()));
     let front = Front { gateway, router, snapshot, ledger: Arc::clone(ledger) };
     listener::serve(listeners, listener::Limits::default(), lifetime, move |request, peer| {
@@ -81,9 +77,7 @@ async fn run(
     })
     .await;
     signals.abort();
-    control.await.context("the control socket's task failed")?;
-    control::unlink(home);
-    Ok(())
+    control.await.context("the control socket's task failed")
 }
 
 /// Opens every address; of the two default ones, one is enough.
@@ -123,17 +117,49 @@ async fn bind(config: &Config, listen: &[SocketAddr]) -> anyhow::Result<Vec<TcpL
     Ok(listeners)
 }
 
-/// What the gateway's snapshot is made of.
+/// The settings in force, and everyone who holds a copy of them.
 struct Settings {
     config: Config,
+    home: Home,
     ledger: Arc<Ledger>,
+    passes: RwLock<PassBook>,
+    publish: watch::Sender<Arc<Snapshot>>,
 }
 
 impl Settings {
-    fn snapshot(&self) -> anyhow::Result<Snapshot> {
-        Ok(Snapshot {
+    fn new(config: Config, home: Home, ledger: Arc<Ledger>) -> Arc<Self> {
+        let publish = watch::Sender::new(Arc::default());
+        let settings = Self { config, home, ledger, passes: RwLock::default(), publish };
+        settings.renew();
+        Arc::new(settings)
+    }
+
+    /// Reads what may have changed and hands it out. While the ledger cannot be read, what
+    /// was known stays in force.
+    fn renew(&self) {
+        match self.ledger.pass_book() {
+            Ok(book) => *self.passes.write().unwrap_or_else(PoisonError::into_inner) = book,
+            Err(error) => tracing::error!("could not read the passes: {error}"),
+        }
+        self.publish.send_replace(Arc::new(self.snapshot()));
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let mut passes = PassTable::default();
+        let book = self.passes.read().unwrap_or_else(PoisonError::into_inner);
+        for (hash, pass) in book.iter().filter(|(_, pass)| pass.revoked.is_none()) {
+            let info = PassInfo {
+                label: pass.label.clone(),
+                workspace: pass.workspace.clone(),
+                may_call: pass.scopes.contains(&Scope::Call),
+                expires_at: pass.expires,
+            };
+            passes.insert(hash, info);
+        }
+        Snapshot {
             providers: self.config.providers.clone(),
             default_provider: self.config.default_provider.clone(),
+            passes,
             allowed_hosts: self.config.allowed_hosts.clone(),
             usage_assist: self.config.usage_assist,
             timeouts: Timeouts {
@@ -142,19 +168,74 @@ impl Settings {
                 ..Timeouts::default()
             },
             ..Snapshot::default()
-        })
+        }
     }
 
-    fn publish(&self, publish: &watch::Sender<Arc<Snapshot>>) {
-        match self.snapshot() {
-            Ok(snapshot) => drop(publish.send_replace(Arc::new(snapshot))),
-            Err(error) => tracing::error!("could not read the passes: {error:#}"),
+    fn scopes_of(&self, secret: &str) -> Option<Vec<Scope>> {
+        let book = self.passes.read().unwrap_or_else(PoisonError::into_inner);
+        book.find(secret, now()).map(|pass| pass.scopes.clone())
+    }
+
+    /// The management router over this ledger.
+    fn router(self: &Arc<Self>) -> Router {
+        let (revision, revised) = watch::channel(0_u64);
+        self.ledger.on_changed(move || revision.send_modify(|revision| *revision += 1));
+        let (home, on_change, scopes) = (self.home.clone(), Arc::clone(self), Arc::clone(self));
+        api::router::router(Desk {
+            readers: Readers::new(Box::new(move || Questions::open(home.path()))),
+            ledger: Arc::clone(&self.ledger),
+            on_change: Arc::new(move || on_change.renew()),
+            scopes: Arc::new(move |secret| scopes.scopes_of(secret)),
+            revision: revised,
+            clock: Arc::new(now),
+            zone: cli::zone(),
+        })
+    }
+}
+
+/// The ledger and the management router, for a command that found nobody running.
+pub(crate) struct Offline {
+    settings: Arc<Settings>,
+    _lock: HomeLock,
+}
+
+impl Offline {
+    /// Opens the ledger of a home whose lock the caller holds.
+    ///
+    /// # Errors
+    /// Fails when the configuration is wrong or the ledger cannot be opened.
+    pub(crate) fn open(home: &Home, lock: HomeLock) -> anyhow::Result<Self> {
+        let config = Config::load(&home.config())?;
+        let ledger = Arc::new(Ledger::open(home.path())?);
+        Ok(Self { settings: Settings::new(config, home.clone(), ledger), _lock: lock })
+    }
+
+    /// The router, for callers of this process.
+    pub(crate) fn router(&self) -> Router {
+        self.settings.router().layer(Extension(Local))
+    }
+
+    /// Closes the ledger.
+    pub(crate) fn close(self) {
+        let Self { settings, _lock } = self;
+        if let Some(settings) = Arc::into_inner(settings) {
+            close(settings.ledger);
         }
     }
 }
 
-fn mint(recorder: &Recorder) -> gateway::Mint {
-    let recorder = recorder.clone();
+/// Writes what is left; whoever still shares the ledger closes it later, by dropping it.
+fn close(ledger: Arc<Ledger>) {
+    if let Some(ledger) = Arc::into_inner(ledger) {
+        ledger.close(CLOSING);
+    }
+}
+
+fn now() -> Timestamp {
+    Timestamp::from(chrono::Utc::now())
+}
+
+fn mint(recorder: Recorder) -> gateway::Mint {
     Arc::new(move |now| recorder.mint(now))
 }
 
@@ -229,35 +310,6 @@ fn text(kind: &'static str, body: String) -> Response<axum::body::Body> {
     answer
 }
 
-/// Serves the control socket; after each change the gateway gets a new snapshot.
-async fn serve_control(
-    listener: tokio::net::UnixListener,
-    router: Router,
-    republish: impl Fn() + Send + Sync + 'static,
-    lifetime: Lifetime,
-) {
-    let republish = Arc::new(republish);
-    let router = router.layer(axum::middleware::from_fn(
-        move |request: axum::extract::Request, next: axum::middleware::Next| {
-            let republish = Arc::clone(&republish);
-            async move {
-                let changes = !request.method().is_safe();
-                let answer = next.run(request).await;
-                if changes {
-                    republish();
-                }
-                answer
-            }
-        },
-    ));
-    let stop = lifetime.stop.clone();
-    let served =
-        axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await });
-    if let Err(error) = served.await {
-        tracing::error!(%error, "the control socket broke");
-    }
-}
-
 /// Says where Tollgate can be reached, once it can.
 fn announce(home: &Home, listeners: &[TcpListener], ledger: &Ledger) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
@@ -274,7 +326,7 @@ fn announce(home: &Home, listeners: &[TcpListener], ledger: &Ledger) -> anyhow::
         out,
         "\nPoint your tools at it:\n  export OPENAI_BASE_URL={base}/v1\n  export ANTHROPIC_BASE_URL={base}\n\n\
          A first call, no key needed:\n  curl {base}/demo/v1/chat/completions -H 'content-type: application/json' \\\n    \
-         -d '{{\"model\":\"demo\",\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'\n  tollgate requests --demo with\n"
+         -d '{{\"model\":\"demo\",\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'\n  tollgate requests --demo\n"
     )?;
     out.flush()?;
     Ok(())

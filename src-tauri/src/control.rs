@@ -11,7 +11,9 @@ use axum::body::Body;
 use axum::http::{Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
+use tower_service::Service as _;
 
+use crate::app;
 use crate::home::{Home, Lock};
 
 /// The most an answer may hold; answers to changes are small.
@@ -36,7 +38,13 @@ pub(crate) async fn send(
     }
     .context("could not build the request")?;
     match home.try_lock()? {
-        Lock::Taken(_lock) => bail!("no"),
+        Lock::Taken(lock) => {
+            let offline = app::Offline::open(home, lock)?;
+            let answer = offline.router().call(request).await?;
+            let read = read(answer).await;
+            offline.close();
+            read
+        }
         Lock::Held(holder) => {
             let answer = over_socket(home, request).await.with_context(|| {
                 format!("the running Tollgate{holder} does not answer on its control socket\nhint: stop it and try again")
@@ -83,10 +91,14 @@ mod platform {
     use std::os::unix::fs::PermissionsExt as _;
 
     use anyhow::Context as _;
+    use api::auth::Local;
+    use axum::Router;
     use axum::body::Body;
+    use axum::extract::Extension;
     use axum::http::{Request, Response};
     use hyper_util::rt::TokioIo;
     use tokio::net::{UnixListener, UnixStream};
+    use tokio_util::sync::CancellationToken;
 
     use super::{Home, socket_path};
 
@@ -102,21 +114,30 @@ mod platform {
         Ok(sender.send_request(request).await?)
     }
 
-    /// The listening end. Only the home's owner may connect.
-    pub(crate) fn listen(home: &Home) -> anyhow::Result<UnixListener> {
+    /// Opens the listening end, which only the home's owner may connect to; what is returned
+    /// serves it until `stop`.
+    pub(crate) fn serve(
+        home: &Home,
+        router: Router,
+        stop: CancellationToken,
+    ) -> anyhow::Result<impl Future<Output = ()> + use<>> {
         let path = socket_path(home);
+        // Whoever left it is dead: we hold the home's lock.
         let _ = std::fs::remove_file(&path);
         let listener = UnixListener::bind(&path)
             .with_context(|| format!("could not open the control socket `{}`", path.display()))?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
-        Ok(listener)
-    }
-
-    /// Takes the socket's file away.
-    pub(crate) fn unlink(home: &Home) {
-        let _ = std::fs::remove_file(socket_path(home));
+        let router = router.layer(Extension(Local));
+        Ok(async move {
+            let served =
+                axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
+            if let Err(error) = served.await {
+                tracing::error!(%error, "the control socket broke");
+            }
+            let _ = std::fs::remove_file(&path);
+        })
     }
 }
 
 use platform::over_socket;
-pub(crate) use platform::{listen, unlink};
+pub(crate) use platform::serve;

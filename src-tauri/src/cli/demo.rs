@@ -84,7 +84,9 @@ async fn call(gateway: &str) -> anyhow::Result<(String, Option<String>)> {
         })?;
     let id = answer.headers().get("x-tollgate-receipt").and_then(|id| id.to_str().ok());
     let Some(id) = id.map(str::to_owned) else {
-        bail!("what answers at `{gateway}` is not Tollgate\nhint: name its address with --gateway URL");
+        bail!(
+            "what answers at `{gateway}` is not Tollgate\nhint: name its address with --gateway URL"
+        );
     };
     let said: serde_json::Value = answer.json().await.unwrap_or_default();
     let text = said["choices"][0]["message"]["content"].as_str().map(str::to_owned);

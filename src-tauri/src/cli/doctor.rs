@@ -143,7 +143,10 @@ fn said(found: &Findings) -> String {
         } else {
             let file = verified.file_problem.as_deref().unwrap_or_default();
             let (damaged, wrong) = (grouped(verified.damaged), grouped(verified.wrong_sums));
-            fact("Verified", &ill(&format!("{receipts} receipts, {damaged} damaged, {wrong} wrong sums {file}")));
+            fact(
+                "Verified",
+                &ill(&format!("{receipts} receipts, {damaged} damaged, {wrong} wrong sums {file}")),
+            );
         }
     }
     text

@@ -52,7 +52,8 @@ impl ExportArgs {
                 let shows_progress = io::stderr().is_terminal();
                 let rows = write(&ledger, &query, BufWriter::new(file), shows_progress)?;
                 let file = rows.into_inner().map_err(io::IntoInnerError::into_error);
-                let file = file.with_context(|| format!("could not write into `{}`", folder.display()))?;
+                let file =
+                    file.with_context(|| format!("could not write into `{}`", folder.display()))?;
                 file.as_file().sync_all()?;
                 file.persist(path)
                     .with_context(|| format!("could not replace `{}`", path.display()))?;

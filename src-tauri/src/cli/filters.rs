@@ -85,12 +85,8 @@ pub(crate) type Parameters = Vec<(&'static str, String)>;
 impl Filters {
     /// The same as parameters of the HTTP contract.
     pub(crate) fn parameters(&self) -> Parameters {
-        let single = [
-            ("from", &self.from),
-            ("to", &self.to),
-            ("last", &self.last),
-            ("tz", &self.tz),
-        ];
+        let single =
+            [("from", &self.from), ("to", &self.to), ("last", &self.last), ("tz", &self.tz)];
         let many = [
             ("model", &self.model),
             ("provider", &self.provider),

@@ -134,7 +134,11 @@ fn failed(error: &anyhow::Error) -> ExitCode {
         let text = cause.to_string();
         let mut lines = text.lines();
         let sentence = screen::harmless(lines.next().unwrap_or_default());
-        remark(&if at == 0 { format!("error: {sentence}") } else { format!("  because {sentence}") });
+        remark(&if at == 0 {
+            format!("error: {sentence}")
+        } else {
+            format!("  because {sentence}")
+        });
         hints.extend(lines.map(screen::harmless));
     }
     hints.iter().for_each(|hint| remark(hint));
@@ -148,7 +152,7 @@ fn failed(error: &anyhow::Error) -> ExitCode {
 fn is_broken_pipe(cause: &(dyn std::error::Error + 'static)) -> bool {
     let broken = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
     cause.downcast_ref::<io::Error>().is_some_and(broken)
-        || cause.downcast_ref::<serde_json::Error>().is_some_and(|error| {
-            error.io_error_kind() == Some(io::ErrorKind::BrokenPipe)
-        })
+        || cause
+            .downcast_ref::<serde_json::Error>()
+            .is_some_and(|error| error.io_error_kind() == Some(io::ErrorKind::BrokenPipe))
 }

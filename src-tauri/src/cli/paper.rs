@@ -82,7 +82,9 @@ fn items(paper: &mut Paper, receipt: &Receipt) {
 }
 
 fn item(paper: &mut Paper, line: &Line, currency: Currency) {
-    let amount = line.amount.map_or_else(|| "unknown".to_owned(), |amount| in_currency(&line_money(amount), currency));
+    let amount = line
+        .amount
+        .map_or_else(|| "unknown".to_owned(), |amount| in_currency(&line_money(amount), currency));
     let style = if line.amount.is_some() { PLAIN } else { ODD };
     let on = line.model.as_deref().map(|model| format!(" · {model}")).unwrap_or_default();
     paper.pair(&format!("{}{on}", words::factor(&line.factor)), &amount, style);
@@ -153,7 +155,8 @@ fn outcome(paper: &mut Paper, receipt: &Receipt) {
     if let Some(us) = receipt.overhead_us {
         paper.fact("Tollgate added", &microseconds(us), PLAIN);
     }
-    let sizes = format!("{} up · {} down", bytes(receipt.request_bytes), bytes(receipt.response_bytes));
+    let sizes =
+        format!("{} up · {} down", bytes(receipt.request_bytes), bytes(receipt.response_bytes));
     paper.fact("Body", &sizes, PLAIN);
     if receipt.client_left_early {
         paper.fact("", "the client hung up before the last byte", FAINT);

@@ -140,7 +140,8 @@ impl AddArgs {
         if self.json {
             screen.json(&made)?;
         } else {
-            let said = format!("Pass `{}`, may {}.", made.pass.label, made.pass.scopes.join(" and "));
+            let said =
+                format!("Pass `{}`, may {}.", made.pass.label, made.pass.scopes.join(" and "));
             super::remark(&format!("{said} Its secret cannot be shown again:"));
             writeln!(screen, "{}", painted(STRONG, &made.secret))?;
         }
@@ -150,7 +151,8 @@ impl AddArgs {
 
 fn revoke(label: &str, json: bool) -> anyhow::Result<()> {
     // A label with anything else in it is none, and must not become another path.
-    if label.is_empty() || !label.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) {
+    if label.is_empty() || !label.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+    {
         anyhow::bail!("there is no pass `{label}`\nhint: `tollgate passes list` shows them");
     }
     let path = format!("/api/v1/passes/{label}");

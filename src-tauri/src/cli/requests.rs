@@ -55,7 +55,11 @@ impl RequestsArgs {
         let own: Parameters =
             own.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect();
         let query = self.filters.query(Question::Requests, own)?;
-        let list = List { screen: Screen::take(), here: Here { zone: query.zone, ..here() }, json: self.json };
+        let list = List {
+            screen: Screen::take(),
+            here: Here { zone: query.zone, ..here() },
+            json: self.json,
+        };
         if self.follow { list.follow(&query) } else { list.once(&query) }
     }
 }

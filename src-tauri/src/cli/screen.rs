@@ -3,8 +3,8 @@
 
 use std::io::{self, BufWriter, StdoutLock, Write};
 
-use anstyle::{AnsiColor, Style};
 use anstream::AutoStream;
+use anstyle::{AnsiColor, Style};
 
 /// Headings and totals.
 pub(crate) const STRONG: Style = Style::new().bold();
@@ -55,7 +55,8 @@ impl Write for Screen {
 /// that turn the direction of what follows.
 pub(crate) fn harmless(outside: &str) -> String {
     let obeyed = |c: char| {
-        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     outside.chars().map(|c| if obeyed(c) { '\u{fffd}' } else { c }).collect()
 }

@@ -102,9 +102,7 @@ impl Layout {
                     Align::Left | Align::Right => 0,
                 };
                 let wide = |cell: &Cell| match column.align {
-                    Align::Point => {
-                        cell.width() + cell.tail().map_or(0, |own| tail - own)
-                    }
+                    Align::Point => cell.width() + cell.tail().map_or(0, |own| tail - own),
                     Align::Left | Align::Right => cell.width(),
                 };
                 let widest = cells().map(wide).max().unwrap_or(0);

@@ -90,7 +90,11 @@ fn totals(screen: &mut Screen, figures: &Figures) -> io::Result<()> {
     if figures.estimated != 0 {
         fact("", format!("{} of them from estimated usage", grouped(figures.estimated)))?;
     }
-    let tokens = format!("{} input, {} output", grouped(figures.input_tokens), grouped(figures.output_tokens));
+    let tokens = format!(
+        "{} input, {} output",
+        grouped(figures.input_tokens),
+        grouped(figures.output_tokens)
+    );
     fact("Tokens", tokens)?;
     for (name, spread) in [("Time", figures.latency), ("First content", figures.ttft)] {
         if let Some(spread) = spread {
@@ -102,13 +106,21 @@ fn totals(screen: &mut Screen, figures: &Figures) -> io::Result<()> {
         return Ok(());
     }
     writeln!(screen)?;
-    let columns = [Column::new("used", Align::Left, 0), Column::new("count", Align::Right, 0), Column::new("unit", Align::Left, 0)];
+    let columns = [
+        Column::new("used", Align::Left, 0),
+        Column::new("count", Align::Right, 0),
+        Column::new("unit", Align::Left, 0),
+    ];
     let rows: Vec<Vec<Cell>> = figures
         .factors
         .iter()
         .map(|(factor, many)| {
             let unit = super::figure::unit(factor.unit(), *many);
-            vec![Cell::new(super::words::factor(factor)), Cell::new(count(*many)), Cell::new(unit).style(FAINT)]
+            vec![
+                Cell::new(super::words::factor(factor)),
+                Cell::new(count(*many)),
+                Cell::new(unit).style(FAINT),
+            ]
         })
         .collect();
     table::print(screen, &columns, &rows)

@@ -7,9 +7,7 @@ use meter::usage::Factor;
 pub(crate) fn factor(factor: &Factor) -> String {
     let text = factor.name().replace('.', ", ").replace('_', " ").replace(':', " ");
     let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| {
-        first.to_uppercase().chain(letters).collect()
-    })
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// Why a call ended as it did, where the word alone leaves that open.
@@ -61,14 +59,18 @@ pub(crate) const fn billing(billing: Billing) -> &'static str {
 pub(crate) const fn anomaly(anomaly: Anomaly) -> &'static str {
     match anomaly {
         Anomaly::PartsExceedTotal => "The parts of a count exceed the count.",
-        Anomaly::DialectMismatch => "Cached tokens are counted apart although this format includes them.",
+        Anomaly::DialectMismatch => {
+            "Cached tokens are counted apart although this format includes them."
+        }
         Anomaly::ReasoningAmbiguous => "It cannot be told whether the output includes reasoning.",
         Anomaly::UsageInconsistent => "The provider's total is not the sum of its parts.",
         Anomaly::SuspiciousZero => "A zero stands where there must have been something.",
         Anomaly::UnterminatedStream => "The stream ended without its closing marker.",
         Anomaly::Unreadable => "The answer could not be read.",
         Anomaly::UnknownUsage => "The usage holds an entry this version does not know.",
-        Anomaly::TierUnconfirmed => "A tier was asked for and the answer does not say which one served.",
+        Anomaly::TierUnconfirmed => {
+            "A tier was asked for and the answer does not say which one served."
+        }
         Anomaly::ClockJumped => "The clock jumped while the call ran.",
         Anomaly::Unregistered => "The register was full: a crash would have lost this receipt.",
     }

@@ -108,7 +108,11 @@ fn what_is_not_known_is_said_and_not_zero() {
     let mut receipt = begun();
     receipt.lines = vec![
         line(Factor::InputText, 10, Some("3 / 1M token"), Some("0.00003")),
-        Line { basis: Basis::Estimated, bound: Bound::Lower, ..line(Factor::ToolWebSearch, 1, None, None) },
+        Line {
+            basis: Basis::Estimated,
+            bound: Bound::Lower,
+            ..line(Factor::ToolWebSearch, 1, None, None)
+        },
     ];
     receipt.cost_state = CostState::Partial;
     receipt.subtotal = Some("0.00003".parse().unwrap());
@@ -132,7 +136,8 @@ fn trouble_is_shown_with_its_attempts_and_oddities() {
     let mut receipt = begun();
     receipt.status = Status::Error;
     receipt.error_type = Some("overloaded_error".into());
-    receipt.error_message = Some("Overloaded\x1b[2J, please wait a little while and try again".into());
+    receipt.error_message =
+        Some("Overloaded\x1b[2J, please wait a little while and try again".into());
     receipt.anomalies = vec![Anomaly::UnterminatedStream];
     let attempt = |ended, http_status| Attempt {
         provider: "anthropic".into(),
