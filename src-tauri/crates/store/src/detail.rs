@@ -81,10 +81,10 @@ fn put_times(out: &mut Vec<u8>, r: &Receipt) {
 }
 
 fn put_optional<S: Spell>(out: &mut Vec<u8>, r: &Receipt, spell: &mut S) -> Result<(), S::Error> {
-    if r.model.is_some() && r.model != r.model_requested {
-        if let Some(requested) = &r.model_requested {
-            spell.spell(out, requested)?;
-        }
+    if let Some(requested) = &r.model_requested
+        && r.model.as_ref().is_some_and(|served| served != requested)
+    {
+        spell.spell(out, requested)?;
     }
     if let Some(format) = r.format {
         spell.spell(out, format.as_str())?;

@@ -1,6 +1,7 @@
 //! Which receipts a question is about.
 
 use std::collections::HashSet;
+use std::rc::Rc;
 
 use meter::receipt::{Kind, Status};
 use meter::{ReceiptId, Timestamp};
@@ -69,7 +70,7 @@ pub enum Demo {
 
 /// A filter in the ledger's own terms: lanes, a range of rows, and what only receipts tell.
 pub(crate) struct Selection {
-    pub(crate) lanes: HashSet<LaneId>,
+    pub(crate) lanes: Rc<HashSet<LaneId>>,
     /// First ordinal.
     pub(crate) from: i64,
     /// First ordinal after.
@@ -93,7 +94,7 @@ impl Selection {
         };
         let matching = lanes.iter().filter(|(_, lane)| wanted.matches(lane));
         Ok(Self {
-            lanes: matching.map(|(id, _)| id).collect(),
+            lanes: Rc::new(matching.map(|(id, _)| id).collect()),
             from: filter.from.map_or(0, ordinal_at),
             to: filter.to.map_or(i64::MAX, ordinal_at),
             tags: tags(&filter.tags, db)?,

@@ -10,6 +10,8 @@ mod detail;
 mod error;
 mod figures;
 mod filter;
+#[cfg(test)]
+mod full_disk;
 mod health;
 mod histogram;
 mod lane;

@@ -144,7 +144,8 @@ fn bare(receipt: &Receipt) -> Receipt {
 }
 
 fn cut(text: &str, most: usize) -> Box<str> {
-    text[..text.floor_char_boundary(most)].into()
+    let end = (0..=most.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+    text[..end.unwrap_or(0)].into()
 }
 
 #[cfg(test)]

@@ -87,7 +87,7 @@ impl Tally {
             match self.factors.get_mut(factor) {
                 Some(sum) => wide(sum, *count),
                 None => {
-                    drop(self.factors.insert(factor.clone(), count.saturating_mul(sign.into())))
+                    self.factors.insert(factor.clone(), count.saturating_mul(sign.into()));
                 }
             }
         }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::rc::Rc;
 
 use meter::Timestamp;
 use meter::receipt::Receipt;
@@ -151,7 +152,7 @@ impl Questions {
         part: &mut Part<'_>,
     ) -> Result<(), StoreError> {
         let rows = Selection {
-            lanes: selection.lanes.clone(),
+            lanes: Rc::clone(&selection.lanes),
             tags: selection.tags.clone(),
             ids: selection.ids.clone(),
             from: ordinal_at(Timestamp::from_millis(range.start)),

@@ -14,6 +14,9 @@ use crate::lane::LaneId;
 /// Rows looked at in order before lanes are asked one by one.
 const SCANNED: usize = 4000;
 
+/// The rows, by ordinal, that a page may still come from: from the first to before the second.
+type Rest = (i64, i64);
+
 /// Which end of the period comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
@@ -91,7 +94,7 @@ fn scan(
     selection: &Selection,
     direction: Direction,
     limit: usize,
-) -> rusqlite::Result<(Vec<i64>, Option<(i64, i64)>)> {
+) -> rusqlite::Result<(Vec<i64>, Option<Rest>)> {
     let (mut found, mut seen, mut last) = (Vec::new(), 0, 0);
     let mut rows = db.prepare_cached(direction.scan())?;
     let most = SCANNED.max(limit);
@@ -118,11 +121,11 @@ fn merge(
     selection: &Selection,
     direction: Direction,
     limit: usize,
-    (mut from, mut to): (i64, i64),
+    (mut from, mut to): Rest,
 ) -> rusqlite::Result<Vec<i64>> {
     let mut best = BTreeSet::new();
     let mut rows = db.prepare_cached(direction.lane())?;
-    for lane in &selection.lanes {
+    for lane in selection.lanes.iter() {
         let found = rows.query_map(params![from, to, limit as i64, lane], |row| row.get(0))?;
         for ordinal in found {
             best.insert(ordinal?);

@@ -12,13 +12,13 @@ use crate::recording::record;
 fn various() -> Vec<Receipt> {
     let one = |n: u64| {
         let mut r = chat(id(n as i64 * 60_000, n as u16), n);
-        r.model = (n % 3 != 0).then(|| ["gpt-5.1", "o4"][(n % 2) as usize].into());
+        r.model = (!n.is_multiple_of(3)).then(|| ["gpt-5.1", "o4"][(n % 2) as usize].into());
         r.provider = ["openai", "groq", "azure"][(n % 3) as usize].into();
-        r.key = (n % 5 != 0).then(|| "work".into());
-        r.pass = (n % 7 == 0).then(|| "ci".into());
+        r.key = (!n.is_multiple_of(5)).then(|| "work".into());
+        r.pass = n.is_multiple_of(7).then(|| "ci".into());
         r.workspace = ["personal", "acme"][(n % 4 / 3) as usize].into();
-        r.client = (n % 2 == 0).then(|| "curl".into());
-        r.kind = if n % 11 == 0 { Kind::Embedding } else { Kind::Chat };
+        r.client = n.is_multiple_of(2).then(|| "curl".into());
+        r.kind = if n.is_multiple_of(11) { Kind::Embedding } else { Kind::Chat };
         r.stream = n % 3 == 1;
         (r.status, r.http_status) = match n % 10 {
             0 => (Status::Error, Some(429)),
@@ -26,7 +26,7 @@ fn various() -> Vec<Receipt> {
             2 => (Status::Cancelled, Some(200)),
             _ => (Status::Succeeded, Some(200)),
         };
-        if n % 6 == 0 {
+        if n.is_multiple_of(6) {
             r.tags = [("team".into(), ["red", "blue"][(n / 6 % 2) as usize].into())].into();
         }
         if n % 20 == 19 {
@@ -41,8 +41,10 @@ fn strings(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
 }
 
-/// Filters, and which receipts they mean in plain Rust.
-fn cases() -> Vec<(Filter, fn(&Receipt) -> bool)> {
+/// A filter, and which receipts it means in plain Rust.
+type Case = (Filter, fn(&Receipt) -> bool);
+
+fn cases() -> Vec<Case> {
     let all = || Filter { demo: Demo::With, ..Filter::default() };
     vec![
         (Filter::default(), |r| !r.is_demo()),
