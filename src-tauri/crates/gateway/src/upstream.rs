@@ -19,8 +19,9 @@ use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::crypto::CryptoProvider;
-use rustls_platform_verifier::BuilderVerifierExt;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls_platform_verifier::Verifier;
 
 use crate::proxy::{Dial, Proxies, SlowConnect, Timed, Unresolved};
 use crate::request_body::{RequestBody, UploadFailed};
@@ -121,22 +122,35 @@ fn client(connector: Connector) -> Client<Connector, RequestBody> {
         .build(connector)
 }
 
-/// Trust as the platform has it, `SSL_CERT_FILE` and `SSL_CERT_DIR` included.
+/// Trust as the platform has it, plus what `SSL_CERT_FILE` names: on Linux that is the platform's
+/// own convention, elsewhere company laptops set it for other tools and expect it to count.
 fn tls_config() -> Result<rustls::ClientConfig, rustls::Error> {
-    let provider: Arc<CryptoProvider> = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = || {
-        rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-    };
-    match builder()?.with_platform_verifier() {
-        Ok(verified) => Ok(verified.with_no_client_auth()),
+    let crypto = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(Arc::clone(&crypto))
+        .with_safe_default_protocol_versions()?;
+    match Verifier::new_with_extra_roots(extra_roots(), crypto) {
+        Ok(verifier) => Ok(builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth()),
         Err(error) => {
             // Servers on this machine can be called all the same.
             tracing::warn!(%error, "no trusted certificates found: calls over https will fail");
             let none = rustls::RootCertStore::empty();
-            Ok(builder()?.with_root_certificates(none).with_no_client_auth())
+            Ok(builder.with_root_certificates(none).with_no_client_auth())
         }
     }
+}
+
+/// The certificates of `SSL_CERT_FILE`, as far as they can be read.
+fn extra_roots() -> Vec<CertificateDer<'static>> {
+    let Some(path) = std::env::var_os("SSL_CERT_FILE") else { return Vec::new() };
+    let read = CertificateDer::pem_file_iter(&path)
+        .map(|certificates| certificates.filter_map(Result::ok).collect());
+    read.unwrap_or_else(|error| {
+        tracing::warn!(%error, "SSL_CERT_FILE could not be read");
+        Vec::new()
+    })
 }
 
 /// Where a request goes.
