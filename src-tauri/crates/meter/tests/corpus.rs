@@ -53,8 +53,8 @@ fn recorded_answers_are_read_as_the_providers_mean_them() {
 }
 
 fn rows(path: &Path) -> impl Iterator<Item = Value> + use<> {
-    let file = BufReader::new(MultiGzDecoder::new(File::open(path).unwrap()));
-    file.lines().map(|line| serde_json::from_str(&line.unwrap()).unwrap())
+    let file = BufReader::new(MultiGzDecoder::new(File::open(path).expect("the corpus")));
+    file.lines().map(|line| serde_json::from_str(&line.expect("gzip")).expect("JSON"))
 }
 
 fn text(value: &Value) -> &str {
@@ -68,21 +68,20 @@ fn read(row: &Value, piece: usize) -> Reading {
     let path = text(&request["path"]).split('?').next().unwrap_or_default();
     let route = provider.route(text(&request["method"]), path);
     let mut scanner = RequestScanner::new(&route, header(request, "content-type"));
-    scanner.push(&STANDARD.decode(text(&request["body_b64"])).unwrap());
+    scanner.push(&base64(request));
     scanner.finish();
     let mut reader = Reader::new(route.format, provider);
     let status = response["status"].as_u64().and_then(|status| u16::try_from(status).ok());
     reader.head(status.unwrap_or(0), &|name| header(response, name));
-    let mut body = STANDARD.decode(text(&response["body_b64"])).unwrap();
-    if header(response, "content-encoding") == Some("gzip") {
-        let mut plain = Vec::new();
-        MultiGzDecoder::new(&*body).read_to_end(&mut plain).unwrap();
-        body = plain;
-    }
+    let body = decoded(base64(response), response);
     for piece in body.chunks(piece.min(body.len().max(1))) {
         reader.push(piece);
     }
     reader.finish(End::Complete, scanner.asked())
+}
+
+fn base64(message: &Value) -> Vec<u8> {
+    STANDARD.decode(text(&message["body_b64"])).expect("base64")
 }
 
 /// Without its content coding, as the gateway shows bodies; the recordings know only gzip.
@@ -91,7 +90,7 @@ fn decoded(body: Vec<u8>, response: &Value) -> Vec<u8> {
         return body;
     }
     let mut plain = Vec::new();
-    MultiGzDecoder::new(&*body).read_to_end(&mut plain).unwrap();
+    MultiGzDecoder::new(&*body).read_to_end(&mut plain).expect("gzip");
     plain
 }
 

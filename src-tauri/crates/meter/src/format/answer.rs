@@ -119,6 +119,10 @@ impl Answer {
 
 /// Keeps the text of a JSON string in its place, unless it is empty.
 pub(crate) fn name(place: &mut Option<Box<str>>, json: &str) {
+    // Every chunk of a stream repeats it.
+    if place.as_deref().is_some_and(|known| json.trim_matches('"') == known) {
+        return;
+    }
     let text = plain(json);
     if !text.is_empty() {
         *place = Some(text.into());
