@@ -391,22 +391,39 @@ pub struct Settlement {
     pub book_hash: Option<Box<str>>,
 }
 
-/// The provider's usage object, verbatim JSON. It holds no content.
+/// The provider's usage object: its JSON verbatim, on one line. It holds no content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawUsage(Box<str>);
 
 impl RawUsage {
-    /// Keeps the text if it is JSON of at most 16 KiB.
+    /// Keeps the text if it is JSON of at most 16 KiB; white space between tokens goes, so
+    /// that a receipt is one line of JSON.
     pub fn new(json: &str) -> Option<Self> {
         let fits = json.len() <= 16 * 1024;
         (fits && serde_json::from_str::<serde::de::IgnoredAny>(json).is_ok())
-            .then(|| Self(json.into()))
+            .then(|| Self(without_layout(json).into()))
     }
 
     /// The JSON text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Valid JSON without the white space between its tokens.
+fn without_layout(json: &str) -> String {
+    let (mut in_string, mut escaped) = (false, false);
+    let keep = |c: &char| {
+        let kept = in_string || !c.is_ascii_whitespace();
+        (in_string, escaped) = match (*c, in_string, escaped) {
+            (_, true, true) => (true, false),
+            ('\\', true, false) => (true, true),
+            ('"', inside, false) => (!inside, false),
+            (_, inside, _) => (inside, false),
+        };
+        kept
+    };
+    json.chars().filter(keep).collect()
 }
 
 impl Serialize for RawUsage {
@@ -639,9 +656,9 @@ mod tests {
     fn a_receipt_survives_json() {
         let id = ReceiptId::new(Timestamp::from_millis(1), 1, 1);
         let mut receipt = Receipt::begun(id, Timestamp::from_millis(1), "p", "http://u");
-        receipt.usage_raw = RawUsage::new(r#"{"a": 1.50}"#);
+        receipt.usage_raw = RawUsage::new("{\n  \"a b\\\" c\": 1.50,\r\n \"d\": [ 1, 2 ]\n}");
         let json = serde_json::to_string(&receipt).unwrap();
-        assert!(json.contains(r#""usage_raw":{"a": 1.50}"#));
+        assert!(json.contains(r#""usage_raw":{"a b\" c":1.50,"d":[1,2]}"#), "{json}");
         assert_eq!(serde_json::from_str::<Receipt>(&json).unwrap(), receipt);
     }
 }
