@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use meter::format::{End, Reader, Reading};
 use meter::provider::{Provider, Providers};
@@ -106,8 +107,9 @@ fn every_fixture_is_read_as_it_says_however_it_is_split() {
 fn a_cut_answer_never_says_more_than_the_whole_one() {
     for case in cases() {
         let whole = tokens(&read(&case, std::iter::once(&*case.answer)));
-        for at in 0..case.answer.len() {
-            for end in [End::Complete, End::Broken, End::ClientLeft] {
+        // Each end is tried at every third byte, each at other ones.
+        for (first, end) in [End::Complete, End::Broken, End::ClientLeft].into_iter().enumerate() {
+            for at in (first..case.answer.len()).step_by(3) {
                 let cut = read_until(&case, std::iter::once(&case.answer[..at]), end);
                 let reported = cut.lines.iter().all(|line| line.basis != Basis::Estimated);
                 assert!(!reported || tokens(&cut) <= whole, "{}: cut at {at}", case.name);
@@ -120,13 +122,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
     fn any_pieces_give_the_same_reading(cuts in prop::collection::vec(0usize..1_000_000, 1..12)) {
-        for case in cases() {
+        static CASES: LazyLock<Vec<Case>> = LazyLock::new(cases);
+        for case in CASES.iter() {
             let mut at: Vec<usize> = cuts.iter().map(|cut| cut % (case.answer.len() + 1)).collect();
             at.extend([0, case.answer.len()]);
             at.sort_unstable();
             let pieces = at.windows(2).map(|pair| &case.answer[pair[0]..pair[1]]);
-            let whole = read(&case, std::iter::once(&*case.answer));
-            prop_assert_eq!(read(&case, pieces), whole, "{}", case.name);
+            let whole = read(case, std::iter::once(&*case.answer));
+            prop_assert_eq!(read(case, pieces), whole, "{}", case.name);
         }
     }
 }

@@ -138,6 +138,8 @@ enum Guess {
     EmbeddedText,
     /// Nothing.
     Nothing,
+    /// That there was none: nothing was generated.
+    NothingToPay,
 }
 
 /// What the answers of one wire format look like. Paths are those inside one document; `error`

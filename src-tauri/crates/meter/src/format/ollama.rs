@@ -73,7 +73,7 @@ impl Shape for Ollama {
 
     fn guess(&self) -> Guess {
         match (self.is_load, self.is_embedding) {
-            (true, _) => Guess::Nothing,
+            (true, _) => Guess::NothingToPay,
             (false, true) => Guess::EmbeddedText,
             (false, false) => Guess::PromptAndAnswer,
         }

@@ -88,6 +88,7 @@ fn bill(reader: &mut Reader, status: Status, asked: &Asked) -> UsageState {
     match (has_reported, answer.lines.is_empty()) {
         (true, _) => UsageState::Partial,
         (false, false) => UsageState::Estimated,
+        (false, true) if reader.shape.guess() == Guess::NothingToPay => UsageState::None,
         (false, true) => UsageState::Missing,
     }
 }
@@ -96,7 +97,7 @@ fn guess(answer: &mut Answer, guess: Guess, status: Status, asked: &Asked) {
     let input = match guess {
         Guess::PromptAndAnswer => Factor::InputText,
         Guess::EmbeddedText => Factor::EmbeddingInput,
-        Guess::Nothing => return,
+        Guess::Nothing | Guess::NothingToPay => return,
     };
     let has = |answer: &Answer, side: &str| {
         answer.lines.iter().any(|line| line.factor.name().starts_with(side))
