@@ -8,7 +8,7 @@ use api::period::Here;
 use api::problem::Problem;
 use api::query::{Query, Question};
 
-/// Which receipts. Flags may repeat; a receipt then has to match one of the values.
+/// Which receipts. Flags may repeat: `--model a --model b` is either one.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Filters")]
 pub(crate) struct Filters {
@@ -48,17 +48,17 @@ pub(crate) struct Filters {
     /// Only this kind of call, such as `chat` or `embedding`
     #[arg(long, value_name = "KIND")]
     kind: Vec<String>,
-    /// Only streams, or with `--stream=false` only calls that were none
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    /// Only streams, or with `--stream false` only calls that were none
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     stream: Option<bool>,
     /// Only the receipt with this id
     #[arg(long, value_name = "ID")]
     id: Vec<String>,
-    /// Only calls tagged so
+    /// Only calls tagged so; of several, all must fit
     #[arg(long, value_name = "NAME=VALUE")]
     tag: Vec<String>,
-    /// Count the built-in demonstration too, or `--demo=only`
-    #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "with")]
+    /// Count the built-in demonstration too, or `--demo only`
+    #[arg(long, value_name = "HOW", num_args = 0..=1, default_missing_value = "with")]
     demo: Option<DemoFlag>,
 }
 

@@ -56,7 +56,8 @@ fn head(paper: &mut Paper, receipt: &Receipt, zone: Tz) {
 
 fn items(paper: &mut Paper, receipt: &Receipt) {
     let standing = Standing::of(receipt);
-    for line in standing.lines {
+    // What was counted as none is in the JSON; on paper it would only be in the way.
+    for line in standing.lines.iter().filter(|line| !line.count.is_zero()) {
         item(paper, line, receipt.currency);
     }
     if standing.lines.is_empty() {

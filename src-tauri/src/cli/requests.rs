@@ -73,8 +73,10 @@ struct List {
 impl List {
     fn once(mut self, query: &Query) -> anyhow::Result<()> {
         let page = question::requests(&super::ledger()?, query)?;
-        let layout = self.layout(&page.requests);
-        self.titles(&layout)?;
+        let layout = self.layout(COLUMNS, &page.requests);
+        if !page.requests.is_empty() {
+            self.titles(&layout)?;
+        }
         self.print(&layout, &page.requests)?;
         self.screen.flush()?;
         if page.requests.is_empty() && !self.json {
@@ -91,7 +93,7 @@ impl List {
         let mut since = ledger.last_arrival()?;
         let mut begun = question::requests(&ledger, query)?.requests;
         begun.reverse();
-        let layout = self.layout(&begun);
+        let layout = self.layout(FOLLOWED, &begun);
         self.titles(&layout)?;
         self.print(&layout, &begun)?;
         let mut shown: Vec<_> = begun.iter().map(|receipt| receipt.id).collect();
@@ -114,9 +116,9 @@ impl List {
         }
     }
 
-    fn layout(&self, receipts: &[Receipt]) -> Layout {
+    fn layout(&self, columns: &[Column], receipts: &[Receipt]) -> Layout {
         let rows: Vec<Vec<Cell>> = receipts.iter().map(|r| cells(r, self.here)).collect();
-        Layout::fit(COLUMNS, &rows, self.screen.width)
+        Layout::fit(columns, &rows, self.screen.width)
     }
 
     fn titles(&mut self, layout: &Layout) -> io::Result<()> {
@@ -134,17 +136,33 @@ impl List {
     }
 }
 
-const COLUMNS: &[Column] = &[
-    Column::new("id", Align::Left, 1).at_least(18),
-    Column::new("time", Align::Left, 2).at_least(8),
-    Column::new("status", Align::Left, 0).at_least(9),
-    Column::new("model", Align::Left, 0).cut(12),
-    Column::new("provider", Align::Left, 5),
-    Column::new("tokens in", Align::Right, 3),
-    Column::new("tokens out", Align::Right, 3),
-    Column::new("cost", Align::Point, 0).at_least(10),
-    Column::new("took", Align::Right, 4).at_least(7),
-    Column::new("client", Align::Left, 6).cut(6),
+const ID: Column = Column::new("id", Align::Left, 1);
+const TIME: Column = Column::new("time", Align::Left, 2);
+const STATUS: Column = Column::new("status", Align::Left, 0);
+const MODEL: Column = Column::new("model", Align::Left, 0).cut(12);
+const PROVIDER: Column = Column::new("provider", Align::Left, 5);
+const TOKENS_IN: Column = Column::new("tokens in", Align::Right, 3);
+const TOKENS_OUT: Column = Column::new("tokens out", Align::Right, 3);
+const COST: Column = Column::new("cost", Align::Point, 0);
+const TOOK: Column = Column::new("took", Align::Right, 4);
+const CLIENT: Column = Column::new("client", Align::Left, 6).cut(6);
+
+/// What a page needs.
+const COLUMNS: &[Column] =
+    &[ID, TIME, STATUS, MODEL, PROVIDER, TOKENS_IN, TOKENS_OUT, COST, TOOK, CLIENT];
+
+/// The same with room for what nobody has seen yet.
+const FOLLOWED: &[Column] = &[
+    ID.at_least(18),
+    TIME.at_least(8),
+    STATUS.at_least(13),
+    MODEL.at_least(28),
+    PROVIDER.at_least(10),
+    TOKENS_IN,
+    TOKENS_OUT,
+    COST.at_least(10),
+    TOOK.at_least(7),
+    CLIENT.at_least(16),
 ];
 
 fn cells(receipt: &Receipt, here: Here) -> Vec<Cell> {

@@ -175,7 +175,8 @@ fn write_cells(
         if at != 0 {
             pending += GAP;
         }
-        let text = cut(&cell.text, width);
+        // Half a word is still a hint, half a number is a lie.
+        let text = if align == Align::Left { cut(&cell.text, width) } else { cell.text.clone() };
         let behind_point = cell.tail().map_or(0, |own| tail.saturating_sub(own));
         let spare = width.saturating_sub(text.width());
         let (before, after) = match align {

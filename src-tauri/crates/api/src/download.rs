@@ -93,7 +93,8 @@ fn write_rows(ledger: &Questions, query: &Query, out: Chunks) -> Result<io::Resu
 
 /// `2026-11-01_2026-11-30`: the first and the last day of the export, by the asker's clock.
 fn file_period(query: &Query, now: Timestamp) -> String {
-    let date = |at: Timestamp, zone: Tz| at.utc().with_timezone(&zone).format("%Y-%m-%d").to_string();
+    let date =
+        |at: Timestamp, zone: Tz| at.utc().with_timezone(&zone).format("%Y-%m-%d").to_string();
     let from = query.filter.from.map_or_else(|| "start".to_owned(), |from| date(from, query.zone));
     let last = query.filter.to.map_or(now, |to| Timestamp::from_millis(to.millis() - 1));
     format!("{from}_{}", date(last, query.zone))

@@ -162,7 +162,10 @@ const COLUMNS: &[(&str, Cell)] = &[
     ("reported_currency", |r| shown(r.reported_cost.as_ref().map(|c| c.currency))),
     ("reported_source", |r| optional(r.reported_cost.as_ref().map(|c| &*c.source))),
     ("book_hash", |r| optional(r.book_hash.as_deref())),
-    ("settlements", |r| if r.settlements.is_empty() { String::new() } else { json(&r.settlements) }),
+    (
+        "settlements",
+        |r| if r.settlements.is_empty() { String::new() } else { json(&r.settlements) },
+    ),
     ("note", |r| optional(r.note.as_deref())),
     ("input_tokens", |r| r.input_tokens().to_string()),
     ("output_tokens", |r| r.output_tokens().to_string()),
@@ -284,7 +287,8 @@ mod tests {
         assert_eq!(row["error_message"], "a, \"b\"\nc");
         assert_eq!(row["tags"], r#"{"team":"@sum"}"#);
         assert_eq!(row["cost"], "-0.000205");
-        for (text_cell, guarded) in [("-1", true), (" =1", true), ("\t=1", true), ("gpt-5", false)] {
+        for (text_cell, guarded) in [("-1", true), (" =1", true), ("\t=1", true), ("gpt-5", false)]
+        {
             assert_eq!(text(text_cell).starts_with('\''), guarded, "{text_cell:?}");
         }
     }

@@ -118,8 +118,7 @@ fn checked(asked: NewPass) -> Result<store::NewPass, Problem> {
         Some(words) => words.iter().map(|word| scope(word)).collect::<Result<_, _>>()?,
     };
     if scopes.is_empty() {
-        return Err(Problem::new(Code::BadBody, "a pass without scopes opens nothing")
-            .hint(SCOPES));
+        return Err(Problem::new(Code::BadBody, "a pass without scopes opens nothing").hint(SCOPES));
     }
     let workspace = asked.workspace.unwrap_or_else(|| DEFAULT_WORKSPACE.to_owned());
     Ok(store::NewPass {

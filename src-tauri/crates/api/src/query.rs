@@ -56,8 +56,22 @@ pub const DEFAULT_LIMIT: usize = 50;
 pub const MOST_LIMIT: usize = 1000;
 
 const FILTERS: &[&str] = &[
-    "from", "to", "last", "tz", "model", "provider", "key", "pass", "workspace", "client", "status",
-    "kind", "stream", "id", "tag", "demo",
+    "from",
+    "to",
+    "last",
+    "tz",
+    "model",
+    "provider",
+    "key",
+    "pass",
+    "workspace",
+    "client",
+    "status",
+    "kind",
+    "stream",
+    "id",
+    "tag",
+    "demo",
 ];
 
 impl Question {
@@ -83,23 +97,28 @@ impl Query {
         here: Here,
     ) -> Result<Self, Problem> {
         let given = Given::check(question, parameters)?;
-        let zone = given.one("tz", "Write a zone of the IANA database, such as `Europe/Berlin`.", |text| {
-            text.parse::<Tz>().ok()
-        })?;
+        let zone = given.one(
+            "tz",
+            "Write a zone of the IANA database, such as `Europe/Berlin`.",
+            |text| text.parse::<Tz>().ok(),
+        )?;
         let here = Here { zone: zone.unwrap_or(here.zone), ..here };
         Ok(Self {
             filter: filter(&given, here)?,
             zone: here.zone,
             by: given.one("by", BY_SHAPES, parse_by)?,
-            granularity: given.one("granularity", "Write `hour`, `day`, `week` or `month`.", |text| {
-                text.parse().ok()
-            })?,
+            granularity: given.one(
+                "granularity",
+                "Write `hour`, `day`, `week` or `month`.",
+                |text| text.parse().ok(),
+            )?,
             limit: given
                 .one("limit", format!("Write a number from 1 to {MOST_LIMIT}."), |text| {
                     text.parse().ok().filter(|limit| (1..=MOST_LIMIT).contains(limit))
                 })?
                 .unwrap_or(DEFAULT_LIMIT),
-            before: given.one("before", "Use the `next` of the page before.", |text| text.parse().ok())?,
+            before: given
+                .one("before", "Use the `next` of the page before.", |text| text.parse().ok())?,
             format: given
                 .one("format", "Write `csv` or `jsonl`.", |text| text.parse().ok())?
                 .unwrap_or(ExportFormat::Jsonl),
@@ -110,21 +129,29 @@ impl Query {
 fn filter(given: &Given<'_>, here: Here) -> Result<Filter, Problem> {
     let mut from = given.one("from", INSTANT_SHAPES, |text| here.instant(text))?;
     let to = given.one("to", INSTANT_SHAPES, |text| here.instant(text))?;
-    let last = given.one("last", "Write a span such as `30m`, `24h`, `7d`, `2w`, `3mo` or `1y`.", |text| {
-        here.ago(text)
-    })?;
+    let last = given.one(
+        "last",
+        "Write a span such as `30m`, `24h`, `7d`, `2w`, `3mo` or `1y`.",
+        |text| here.ago(text),
+    )?;
     if last.is_some() {
         if from.is_some() || to.is_some() {
-            return Err(Problem::new(Code::BadParameter, "`last` cannot stand beside `from` or `to`")
-                .hint("Leave one of them out."));
+            return Err(Problem::new(
+                Code::BadParameter,
+                "`last` cannot stand beside `from` or `to`",
+            )
+            .hint("Leave one of them out."));
         }
         from = last;
     }
     if let (Some(from), Some(to)) = (from, to)
         && from > to
     {
-        return Err(Problem::new(Code::BadParameter, format!("the period ends at `{to}`, before it begins"))
-            .hint("A period runs from `from` up to, and without, `to`."));
+        return Err(Problem::new(
+            Code::BadParameter,
+            format!("the period ends at `{to}`, before it begins"),
+        )
+        .hint("A period runs from `from` up to, and without, `to`."));
     }
     Ok(Filter {
         from,
@@ -140,7 +167,9 @@ fn filter(given: &Given<'_>, here: Here) -> Result<Filter, Problem> {
         stream: given.one("stream", "Write `true` or `false`.", |text| text.parse().ok())?,
         ids: given.many("id", "Write whole receipt ids.", |text| text.parse().ok())?,
         tags: given.many("tag", "Write `NAME=VALUE`.", parse_tag)?,
-        demo: given.one("demo", "Write `with`, `without` or `only`.", parse_demo)?.unwrap_or(Demo::Without),
+        demo: given
+            .one("demo", "Write `with`, `without` or `only`.", parse_demo)?
+            .unwrap_or(Demo::Without),
     })
 }
 
@@ -234,8 +263,11 @@ impl<'a> Given<'a> {
             if !allowed().any(|known| known == name) {
                 let names: Vec<String> = allowed().map(|name| format!("`{name}`")).collect();
                 let name: String = name.chars().take(100).collect();
-                return Err(Problem::new(Code::BadParameter, format!("there is no parameter `{name}`"))
-                    .hint(format!("Allowed are {}.", names.join(", "))));
+                return Err(Problem::new(
+                    Code::BadParameter,
+                    format!("there is no parameter `{name}`"),
+                )
+                .hint(format!("Allowed are {}.", names.join(", "))));
             }
             if value.is_empty() {
                 return Err(Problem::new(Code::BadParameter, format!("`{name}` has no value"))
@@ -287,7 +319,10 @@ mod tests {
     use meter::Timestamp;
 
     fn here() -> Here {
-        Here { now: Timestamp::parse("2026-11-20T22:00:00Z").unwrap(), zone: chrono_tz::Europe::Berlin }
+        Here {
+            now: Timestamp::parse("2026-11-20T22:00:00Z").unwrap(),
+            zone: chrono_tz::Europe::Berlin,
+        }
     }
 
     fn requests(parameters: &[(&str, &str)]) -> Result<Query, Problem> {
@@ -363,8 +398,19 @@ mod tests {
     #[test]
     fn what_usage_is_cut_by_survives_its_word() {
         for word in [
-            "model", "provider", "key", "pass", "workspace", "status", "kind", "client", "hour", "day",
-            "week", "month", "tag:team",
+            "model",
+            "provider",
+            "key",
+            "pass",
+            "workspace",
+            "status",
+            "kind",
+            "client",
+            "hour",
+            "day",
+            "week",
+            "month",
+            "tag:team",
         ] {
             assert_eq!(by_word(&parse_by(word).unwrap()), word);
         }

@@ -75,8 +75,11 @@ fn edges(
     let to = query.filter.to.unwrap_or(Timestamp::from_millis(now.millis() + 1));
     period::edges(granularity, query.zone, from, to.max(from)).ok_or_else(|| {
         let most = period::MOST_BUCKETS;
-        Problem::new(Code::BadParameter, format!("more than {most} times `{granularity}` is too long a series"))
-            .hint("Ask for a shorter period or a wider granularity.")
+        Problem::new(
+            Code::BadParameter,
+            format!("more than {most} times `{granularity}` is too long a series"),
+        )
+        .hint("Ask for a shorter period or a wider granularity.")
     })
 }
 
@@ -214,4 +217,3 @@ pub fn export<W: Write>(
     })?;
     Ok(outcome)
 }
-

@@ -89,8 +89,8 @@ pub fn router(desk: Desk) -> Router {
         .route("/api/v1/export", get(export))
         .route("/api/v1/events", get(changes))
         .route_layer(middleware::from_fn_with_state(guard(Scope::UsageRead), check));
-    let managing = passes::routes()
-        .route_layer(middleware::from_fn_with_state(guard(Scope::Manage), check));
+    let managing =
+        passes::routes().route_layer(middleware::from_fn_with_state(guard(Scope::Manage), check));
     reading
         .merge(managing)
         .method_not_allowed_fallback(async |method: Method| {

@@ -1,0 +1,163 @@
+//! A ledger with known receipts in it, and the router in front.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::auth::Local;
+use api::readers::Readers;
+use api::router::{Desk, router};
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Method, Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use meter::receipt::{CostState, Kind, Line, Receipt, Status, UsageState};
+use meter::usage::{Basis, Bound, Count, Factor};
+use meter::{Money, Timestamp};
+use serde_json::Value;
+use store::{Ledger, Questions};
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tower_service::Service as _;
+
+/// When these tests take place.
+pub(crate) const NOW: &str = "2026-11-20T22:00:00Z";
+
+pub(crate) fn at(text: &str) -> Timestamp {
+    Timestamp::parse(text).expect("tests write RFC 3339")
+}
+
+/// A home with a ledger, and the contract in front of it.
+pub(crate) struct Office {
+    pub(crate) home: TempDir,
+    pub(crate) ledger: Arc<Ledger>,
+    router: Router,
+}
+
+impl Office {
+    /// With these receipts written.
+    pub(crate) fn with(receipts: impl FnOnce(&mut Vec<Receipt>, &dyn Fn(&str) -> Receipt)) -> Self {
+        let home = tempfile::tempdir().expect("a folder for temporary files");
+        record(home.path(), receipts);
+        let ledger = Arc::new(Ledger::open(home.path()).expect("a fresh ledger opens"));
+        let router = router(desk(home.path(), &ledger));
+        Self { home, ledger, router }
+    }
+
+    /// As somebody from the network asks.
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        bearer: Option<&str>,
+        body: &str,
+    ) -> Answer {
+        let request = Request::builder().method(method).uri(path);
+        let request = match bearer {
+            Some(secret) => request.header("authorization", format!("Bearer {secret}")),
+            None => request,
+        };
+        let request = request.body(Body::from(body.to_owned())).expect("a well-formed request");
+        Answer::of(self.router.clone().call(request).await.expect("the router is infallible")).await
+    }
+
+    /// As our own process asks.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        let mut request = Request::get(path).body(Body::empty()).expect("a well-formed request");
+        request.extensions_mut().insert(Local);
+        Answer::of(self.router.clone().call(request).await.expect("the router is infallible")).await
+    }
+
+    pub(crate) fn questions(&self) -> Questions {
+        Questions::open(self.home.path()).expect("the ledger is there")
+    }
+}
+
+/// Writes and closes, so that everything is in the ledger before anything is asked.
+fn record(home: &Path, receipts: impl FnOnce(&mut Vec<Receipt>, &dyn Fn(&str) -> Receipt)) {
+    let ledger = Ledger::open(home).expect("a fresh ledger opens");
+    let recorder = ledger.recorder();
+    let mut made = Vec::new();
+    receipts(&mut made, &|begun| {
+        let begun = at(begun);
+        let mut receipt = Receipt::begun(recorder.mint(begun), begun, "openai", "https://o.test");
+        receipt.kind = Kind::Chat;
+        receipt.status = Status::Succeeded;
+        receipt.http_status = Some(200);
+        receipt.usage_state = UsageState::Reported;
+        receipt
+    });
+    for receipt in made {
+        recorder.open(&receipt).finish(receipt);
+    }
+    ledger.close(Duration::from_secs(60));
+}
+
+fn desk(home: &Path, ledger: &Arc<Ledger>) -> Desk {
+    let (home, book) = (home.to_owned(), Arc::clone(ledger));
+    Desk {
+        readers: Readers::new(Box::new(move || Questions::open(&home))),
+        ledger: Arc::clone(ledger),
+        on_change: Arc::new(|| {}),
+        scopes: Arc::new(move |secret| {
+            let book = book.pass_book().expect("the ledger answers");
+            book.find(secret, at(NOW)).map(|pass| pass.scopes.clone())
+        }),
+        revision: watch::channel(0).1,
+        clock: Arc::new(|| at(NOW)),
+        zone: chrono_tz::Europe::Berlin,
+    }
+}
+
+/// What came back.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: axum::http::HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    async fn of(response: Response<Body>) -> Self {
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.expect("the answer is whole").to_bytes();
+        let text = String::from_utf8(body.to_vec()).expect("answers are text");
+        Self { status: head.status, headers: head.headers, text }
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{e}: {}", self.text))
+    }
+
+    /// The code of an error answer.
+    pub(crate) fn code(&self) -> String {
+        self.json()["error"]["code"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+pub(crate) fn line(factor: Factor, count: u64, amount: Option<&str>) -> Line {
+    Line {
+        unit: factor.unit(),
+        factor,
+        count: Count::whole(count),
+        rate: None,
+        amount: amount.map(money),
+        tier: None,
+        price_version: None,
+        basis: Basis::Reported,
+        bound: Bound::Exact,
+        model: None,
+    }
+}
+
+/// What `model` used, and what that came to if it is known.
+pub(crate) fn used(receipt: &mut Receipt, model: &str, tokens: (u64, u64), cost: Option<&str>) {
+    receipt.model = Some(model.into());
+    receipt.lines =
+        vec![line(Factor::InputText, tokens.0, cost), line(Factor::OutputText, tokens.1, None)];
+    receipt.cost = cost.map(money);
+    receipt.cost_state = if cost.is_some() { CostState::Priced } else { CostState::Unknown };
+}
+
+fn money(text: &str) -> Money {
+    text.parse().expect("tests write decimal text")
+}

@@ -1,0 +1,7 @@
+//! The contract over a real ledger, through the router.
+
+mod desk;
+mod export;
+mod passes;
+mod questions;
+mod scopes;
