@@ -113,6 +113,10 @@ pub(crate) fn admit<'a>(
     };
     case.receipt.upstream = target.origin.clone();
     let key = case.credential(snapshot, provider, &target, &shown)?;
+    if case.receipt.billing == Billing::Byok && shown.begins_with_any(&provider.subscription_tokens)
+    {
+        case.receipt.billing = Billing::Subscription;
+    }
     if provider.id.as_ref() == DEMO {
         case.receipt.workspace = DEMO_WORKSPACE.into();
         case.receipt.billing = Billing::Demo;

@@ -43,6 +43,12 @@ pub(crate) fn shown(headers: &HeaderMap, query: Option<&str>) -> Shown {
 }
 
 impl Shown {
+    /// Whether one of the credentials begins like this.
+    pub(crate) fn begins_with_any(&self, beginnings: &[Box<str>]) -> bool {
+        let begins = |value: &str| beginnings.iter().any(|begin| value.starts_with(&**begin));
+        self.values.iter().any(|value| begins(value))
+    }
+
     fn note(&mut self, secret: &str) {
         if secret.is_empty() {
             return;

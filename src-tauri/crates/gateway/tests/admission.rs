@@ -9,7 +9,7 @@ use gateway::listener::Limits;
 use gateway::{PassInfo, StoredKey};
 use meter::Timestamp;
 use meter::provider::{Auth, Provider};
-use meter::receipt::{CostState, Status};
+use meter::receipt::{Billing, CostState, Status};
 use rig::{Answer, Got, Rig, answering, json, keyless};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
@@ -90,8 +90,17 @@ async fn a_credential_of_ones_own_goes_through_as_it_is() {
         assert_eq!(rig.exchange(post(path, header)).await.status(), 200, "{path}");
         let got = got.recv().await.unwrap();
         assert!(got.head.contains(path) && got.head.contains(header), "{}", got.head);
-        assert_eq!(rig.receipt().await.workspace.as_ref(), "personal");
+        let receipt = rig.receipt().await;
+        assert_eq!((&*receipt.workspace, receipt.billing), ("personal", Billing::Byok));
     }
+}
+
+#[tokio::test]
+async fn the_sign_in_of_a_flat_rate_plan_is_billed_as_one() {
+    let (mut rig, _got) = house().await;
+    let plan = "authorization: Bearer sk-ant-oat01-x\r\n";
+    assert_eq!(rig.exchange(post("/v1/messages", plan)).await.status(), 200);
+    assert_eq!(rig.receipt().await.billing, Billing::Subscription);
 }
 
 #[tokio::test]

@@ -33,21 +33,21 @@ struct Secure {
 
 async fn secure(protocols: &[&[u8]]) -> Secure {
     let names = vec!["localhost".to_owned(), "provider.test".to_owned()];
-    let made = rcgen::generate_simple_self_signed(names).unwrap();
-    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(names).expect("set up");
+    let folder = tempfile::tempdir().expect("set up");
     let trust = folder.path().join("trust.pem");
-    std::fs::write(&trust, made.cert.pem()).unwrap();
-    let key = made.signing_key.serialize_der().try_into().unwrap();
+    std::fs::write(&trust, made.cert.pem()).expect("set up");
+    let key = made.signing_key.serialize_der().try_into().expect("set up");
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .unwrap()
+        .expect("set up")
         .with_no_client_auth()
         .with_single_cert(vec![made.cert.der().clone()], key)
-        .unwrap();
+        .expect("set up");
     config.alpn_protocols = protocols.iter().map(|p| p.to_vec()).collect();
     let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("set up");
+    let address = listener.local_addr().expect("set up");
     let (sender, got) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
@@ -85,7 +85,7 @@ async fn serve(
 
 /// Runs the scenario below in a process with this environment; says what its client was told.
 async fn call(base_url: &str, environment: &[(&str, &str)]) -> String {
-    let mut child = tokio::process::Command::new(std::env::current_exe().unwrap());
+    let mut child = tokio::process::Command::new(std::env::current_exe().expect("set up"));
     child.args(["--ignored", "--exact", "scenario", "--nocapture"]).env("BASE_URL", base_url);
     for name in [
         "SSL_CERT_FILE",
@@ -100,9 +100,13 @@ async fn call(base_url: &str, environment: &[(&str, &str)]) -> String {
     ] {
         child.env_remove(name);
     }
-    let output =
-        child.envs(environment.iter().copied()).stderr(Stdio::inherit()).output().await.unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
+    let output = child
+        .envs(environment.iter().copied())
+        .stderr(Stdio::inherit())
+        .output()
+        .await
+        .expect("set up");
+    let said = String::from_utf8(output.stdout).expect("set up");
     assert!(output.status.success(), "{said}");
     said.lines()
         .find_map(|line| line.strip_prefix("told: "))

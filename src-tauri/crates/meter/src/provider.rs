@@ -84,6 +84,9 @@ pub struct Provider {
     /// Response headers that may carry the provider's request id, best first.
     #[serde(default)]
     pub request_id_headers: Vec<Box<str>>,
+    /// How credentials begin that belong to a flat-rate plan.
+    #[serde(default)]
+    pub subscription_tokens: Vec<Box<str>>,
     /// What its paths mean, before the general table is asked.
     #[serde(default)]
     pub paths: Vec<PathRule>,
@@ -138,6 +141,7 @@ impl Provider {
             reasoning: Reasoning::Inside,
             hosts: Vec::new(),
             request_id_headers: Vec::new(),
+            subscription_tokens: Vec::new(),
             paths: Vec::new(),
         }
     }
