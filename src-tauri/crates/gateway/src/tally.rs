@@ -252,6 +252,8 @@ impl Tally {
         let receipt = &mut self.receipt;
         receipt.status = reading.status;
         receipt.stream = reading.stream;
+        // The first bytes of a whole answer say nothing about its first token.
+        receipt.ttft_ms = receipt.ttft_ms.filter(|_| reading.stream);
         receipt.model = reading.model;
         receipt.response_id = reading.response_id;
         receipt.finish_reason = reading.finish_reason;

@@ -35,7 +35,7 @@ pub(crate) fn value(
             at: receipt.started_at,
             service_tier: receipt.service_tier.as_deref(),
             region: receipt.region.as_deref(),
-            local: receipt.billing == Billing::Local,
+            local: matches!(receipt.billing, Billing::Local | Billing::Demo),
             reported_cost: receipt.reported_cost.as_ref(),
             lines,
         },
