@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use meter::format::{End, Reader, Reading};
-use meter::provider::{Provider, Providers};
+use meter::provider::{Provider, Providers, Route};
 use meter::request::{Asked, RequestScanner};
 use meter::usage::{Basis, Bound, UsageLine};
 use proptest::prelude::*;
@@ -82,7 +82,9 @@ fn complete() -> String {
 
 struct Case {
     name: String,
-    provider: String,
+    provider: Provider,
+    route: Route,
+    asked: Asked,
     call: Call,
     answer: Vec<u8>,
     content_type: &'static str,
@@ -175,8 +177,16 @@ fn case(provider: &Path, folder: &Path) -> Case {
         "html" => "text/html",
         _ => "application/octet-stream",
     };
-    let provider = last(provider);
-    Case { name, provider, call, answer: fs::read(answer).expect("readable"), content_type }
+    let id = last(provider);
+    let declared = Provider::declared(&id, "http://upstream.test");
+    let provider = Providers::built_in().get(&id).unwrap_or(&declared).clone();
+    let route = provider.route(&call.method, &call.path);
+    let mut scanner = RequestScanner::new(&route, Some(&*call.request_type));
+    scanner.push(call.request.as_bytes());
+    scanner.finish();
+    let asked = scanner.asked().clone();
+    let answer = fs::read(answer).expect("readable");
+    Case { name, provider, route, asked, call, answer, content_type }
 }
 
 fn read<'a>(case: &Case, pieces: impl Iterator<Item = &'a [u8]>) -> Reading {
@@ -191,14 +201,7 @@ fn read<'a>(case: &Case, pieces: impl Iterator<Item = &'a [u8]>) -> Reading {
 
 fn read_until<'a>(case: &Case, pieces: impl Iterator<Item = &'a [u8]>, end: End) -> Reading {
     let call = &case.call;
-    let declared = Provider::declared(&case.provider, "http://upstream.test");
-    let provider = Providers::built_in().get(&case.provider).unwrap_or(&declared);
-    let route = provider.route(&call.method, &call.path);
-    let mut scanner = RequestScanner::new(&route, Some(&*call.request_type));
-    scanner.push(call.request.as_bytes());
-    scanner.finish();
-    let asked: &Asked = scanner.asked();
-    let mut reader = Reader::new(route.format, provider);
+    let mut reader = Reader::new(case.route.format, &case.provider);
     reader.head(call.status, &|name| {
         let told = call.headers.iter().find(|(header, _)| header == name);
         told.map(|(_, value)| &**value).or((name == "content-type").then_some(case.content_type))
@@ -206,7 +209,7 @@ fn read_until<'a>(case: &Case, pieces: impl Iterator<Item = &'a [u8]>, end: End)
     pieces.for_each(|piece| {
         reader.push(piece);
     });
-    reader.finish(end, asked)
+    reader.finish(end, &case.asked)
 }
 
 fn check(case: &Case, reading: &Reading) {
