@@ -9,6 +9,7 @@ use crate::decisions::{Decision, Decisions, Right};
 use crate::genai::{self, Dated, Prices};
 use crate::litellm::{Entry, Map, TIERS};
 use crate::record::{Model, Row, Rows, Version};
+use crate::vote::{SNAPSHOT, TODAY};
 
 /// A finished book and what a person should look at.
 #[derive(Debug, Default)]
@@ -70,7 +71,7 @@ pub(crate) fn book(
             names.retain(|name| taken.insert(name.clone()));
             if !names.is_empty() {
                 let made = Maker { decisions, entries: &entries, names: &names }
-                    .from_base(model, &mut proposal.remarks)?;
+                    .make(model, &mut proposal.remarks)?;
                 proposal.models.extend(made);
             }
         }
@@ -83,7 +84,7 @@ pub(crate) fn book(
         {
             let names = [id.clone()];
             let maker = Maker { decisions, entries: &entries, names: &names };
-            proposal.models.extend(maker.from_witness(id, entry));
+            proposal.models.extend(maker.witness_only(id, entry));
         }
     }
     proposal.models.extend(decisions.extra.iter().cloned());
@@ -129,6 +130,7 @@ fn ids(
         let Some(model) = provider.find(&id)?.filter(|model| decisions.wants(&model.id)) else {
             continue;
         };
+        let id = fine_tuned(&id).unwrap_or(id);
         let agrees = entries.get(&id).is_some_and(|entry| agrees(model, entry));
         if seen || agrees {
             ids.insert(id, model.id.clone());
@@ -137,6 +139,12 @@ fn ids(
         }
     }
     Ok(ids)
+}
+
+/// `ft:base` of `ft:base:organisation:…`: fine-tunes have one record for each base.
+fn fine_tuned(id: &str) -> Option<String> {
+    let (base, _) = id.strip_prefix("ft:")?.split_once(':')?;
+    Some(format!("ft:{base}"))
 }
 
 /// Without a date behind it.
@@ -163,14 +171,14 @@ fn agrees(model: &genai::Model, entry: &Entry) -> bool {
 }
 
 /// Makes one model.
-struct Maker<'a> {
-    decisions: &'a Decisions,
+pub(crate) struct Maker<'a> {
+    pub(crate) decisions: &'a Decisions,
     entries: &'a BTreeMap<String, &'a Entry>,
     names: &'a [String],
 }
 
 impl Maker<'_> {
-    fn from_base(&self, model: &genai::Model, remarks: &mut Vec<String>) -> Result<Option<Model>> {
+    fn make(&self, model: &genai::Model, remarks: &mut Vec<String>) -> Result<Option<Model>> {
         let id = model.id.to_lowercase();
         let none = Decision::default();
         let entry = self.entry(&id, model);
@@ -198,7 +206,9 @@ impl Maker<'_> {
         }
         if let Some(entry) = entry {
             made.sources = "g+l".into();
-            if agrees(model, entry) || self.right(decision) == Right::Litellm {
+            let alone = self.decisions.litellm.adds_nothing_to.iter();
+            let trusted = agrees(model, entry) || self.right(decision) == Right::Litellm;
+            if trusted && !alone.into_iter().any(|part| id.contains(&**part)) {
                 self.overlay(&mut made, entry);
             }
             self.vote(&mut made, entry, decision, remarks);
@@ -210,7 +220,7 @@ impl Maker<'_> {
         Ok(Some(made))
     }
 
-    fn right(&self, decision: &Decision) -> Right {
+    pub(crate) fn right(&self, decision: &Decision) -> Right {
         decision.right.or(self.decisions.right).unwrap_or(Right::Disputed)
     }
 
@@ -221,7 +231,7 @@ impl Maker<'_> {
         entries().find(|entry| agrees(model, entry)).or_else(|| entries().next())
     }
 
-    fn from_witness(&self, id: &str, entry: &Entry) -> Option<Model> {
+    fn witness_only(&self, id: &str, entry: &Entry) -> Option<Model> {
         let none = Decision::default();
         let decision = self.decisions.models.get(id).unwrap_or(&none);
         let mut version = Version::of(&self.witnessed(entry, ""));
@@ -245,13 +255,14 @@ impl Maker<'_> {
         as_image(&mut version, &mode);
         let mut made = Model { id: id.into(), sources: "l".into(), ..Model::default() };
         made.confidence = "single".into();
+        version.from = Some(SNAPSHOT.into());
         made.versions = vec![version];
         self.overlay(&mut made, entry);
         decide(&mut made, decision);
         Some(made)
     }
 
-    fn ignores(&self, factor: &str) -> bool {
+    pub(crate) fn ignores(&self, factor: &str) -> bool {
         self.decisions.litellm.ignore.iter().any(|ignored| ignored == factor)
     }
 
@@ -281,6 +292,9 @@ impl Maker<'_> {
             as_embedding(&mut version);
         }
         as_image(&mut version, if id.contains("image") { "image_generation" } else { "" });
+        if id.contains("tts") {
+            as_speech(&mut version);
+        }
         Ok(version)
     }
 
@@ -330,7 +344,7 @@ impl Maker<'_> {
         Ok(made)
     }
 
-    fn witnessed(&self, entry: &Entry, ending: &str) -> Rows {
+    pub(crate) fn witnessed(&self, entry: &Entry, ending: &str) -> Rows {
         let mut rows = entry.tokens(ending, &self.decisions.cache_write);
         // Said twice is said once.
         let same = |row: &Row, a: &str, b: &str| row.get(a).is_some() && row.get(a) == row.get(b);
@@ -347,139 +361,6 @@ impl Maker<'_> {
         rows.base.retain(|factor, _| !self.ignores(factor));
         rows
     }
-
-    /// What only the witness knows: rates, tiers and multipliers that the base lacks.
-    fn overlay(&self, made: &mut Model, entry: &Entry) {
-        let from = &self.decisions.litellm;
-        let now = current(&made.versions);
-        if let Some(last) = made.versions.get_mut(now) {
-            let rows = self.witnessed(entry, "");
-            let has_text = last.rates.contains_key("input.text");
-            for (factor, rate) in rows.base.iter().filter(|(_, rate)| **rate != Decimal::ZERO) {
-                if has_text && !last.rates.contains_key(factor) {
-                    last.rates.insert(factor.clone(), rate.to_string());
-                    for (start, row) in &rows.above {
-                        let start = last.above.keys().find(|k| k.ends_with(&format!("{start}")));
-                        let (Some(start), Some(rate)) = (start.cloned(), row.get(factor)) else {
-                            continue;
-                        };
-                        let above = last.above.entry(start).or_default();
-                        above.insert(factor.clone(), rate.to_string());
-                    }
-                }
-            }
-            for (factor, rate) in entry.others() {
-                // Seconds are another count of what a model with token rates is paid for.
-                let twice = has_text && factor == "audio.input_seconds";
-                if !twice && !self.ignores(&factor) {
-                    last.rates.entry(factor).or_insert(rate);
-                }
-            }
-        }
-        for (tier, ending) in TIERS.iter().filter(|(tier, _)| from.tiers.iter().any(|t| t == tier))
-        {
-            let rows = self.witnessed(entry, ending);
-            if !made.tiers.contains_key(*tier) && rows.base.contains_key("input.text") {
-                let version = Version { from: from.tiers_from.clone(), ..Version::of(&rows) };
-                made.tiers.insert((*tier).to_owned(), vec![version]);
-            }
-        }
-        for (name, field) in &from.multipliers {
-            let there = match field.split_once('.') {
-                Some((field, key)) => entry.inner(field, key).is_some(),
-                None => entry.raw(field).is_some(),
-            };
-            if there {
-                made.multiply.push(name.clone());
-            }
-        }
-    }
-
-    /// Compares today's rates. What differs is written as decided, or as a range.
-    fn vote(
-        &self,
-        made: &mut Model,
-        entry: &Entry,
-        decision: &Decision,
-        remarks: &mut Vec<String>,
-    ) {
-        let rows = self.witnessed(entry, "");
-        let mut others: BTreeMap<String, String> =
-            rows.base.iter().map(|(factor, rate)| (factor.clone(), rate.to_string())).collect();
-        others.extend(entry.others().into_iter().filter(|(factor, _)| !self.ignores(factor)));
-        let at = current(&made.versions);
-        let Some(current) = made.versions.get(at) else { return };
-        let differ: Vec<(String, String, String)> = others
-            .into_iter()
-            .filter_map(|(factor, theirs)| {
-                let ours = current.rates.get(&factor)?;
-                let same = *ours == theirs || same_price(ours, &theirs);
-                (!same).then(|| (factor, ours.clone(), theirs))
-            })
-            .collect();
-        if differ.is_empty() {
-            made.confidence = "agreed".into();
-            return;
-        }
-        let list: Vec<String> =
-            differ.iter().map(|(f, ours, theirs)| format!("{f} {ours}|{theirs}")).collect();
-        let right = self.right(decision);
-        if right == Right::Disputed && decision.right.is_none() && decision.versions.is_none() {
-            remarks.push(format!("disputed: `{}` {}", made.id, list.join(", ")));
-        }
-        made.confidence = if right == Right::Disputed { "disputed" } else { "single" }.into();
-        if right == Right::Genai {
-            return;
-        }
-        let at = match &decision.since {
-            Some(since) => split(&mut made.versions, at, since),
-            None => at,
-        };
-        for (factor, ours, theirs) in differ {
-            let text = match right {
-                Right::Litellm => theirs,
-                Right::Disputed | Right::Genai => range(&ours, &theirs),
-            };
-            made.versions[at].rates.insert(factor, text);
-        }
-    }
-}
-
-/// The day of the newest source.
-const TODAY: &str = "2026-11-21";
-
-/// Which version holds today.
-fn current(versions: &[Version]) -> usize {
-    versions.iter().rposition(|version| version.from.as_deref() < Some(TODAY)).unwrap_or(0)
-}
-
-fn same_price(ours: &str, theirs: &str) -> bool {
-    let number = |text: &str| text.parse::<Decimal>().ok();
-    match (ours.split_once('/'), theirs.split_once('/')) {
-        (Some((ours, "h")), None) => {
-            number(ours).is_some() && number(ours) == number(theirs).map(|n| n.times(3600))
-        }
-        _ => number(ours).is_some() && number(ours) == number(theirs),
-    }
-}
-
-fn range(ours: &str, theirs: &str) -> String {
-    let (Ok(a), Ok(b)) = (ours.parse::<Decimal>(), theirs.parse::<Decimal>()) else {
-        return ours.to_owned();
-    };
-    if a.at_most(b) { format!("{a}..{b}") } else { format!("{b}..{a}") }
-}
-
-/// Cuts the version in two at an instant; the later one's index.
-fn split(versions: &mut Vec<Version>, at: usize, since: &str) -> usize {
-    if versions[at].from.as_deref() >= Some(since) {
-        return at;
-    }
-    let mut later = versions[at].clone();
-    later.from = Some(since.to_owned());
-    versions[at].to = Some(since.to_owned());
-    versions.insert(at + 1, later);
-    at + 1
 }
 
 fn versions(dated: &Dated, make: impl Fn(&Prices) -> Result<Version>) -> Result<Vec<Version>> {
@@ -501,12 +382,19 @@ fn as_embedding(version: &mut Version) {
     }
 }
 
+/// What a speech model answers is audio, whatever the libraries call it.
+fn as_speech(version: &mut Version) {
+    if let Some(rate) = version.rates.get("output.text").cloned() {
+        version.rates.entry("output.audio".into()).or_insert(rate);
+    }
+}
+
 /// Models that are paid by image tokens are not paid by the image.
 fn as_image(version: &mut Version, mode: &str) {
-    if mode.starts_with("image_") && !version.rates.contains_key("images.generated") {
-        if let Some(rate) = version.rates.get("output.text").cloned() {
-            version.rates.entry("output.image".into()).or_insert(rate);
-        }
+    let by_image = version.rates.contains_key("images.generated");
+    let text = version.rates.get("output.text").cloned();
+    if let Some(rate) = text.filter(|_| mode.starts_with("image_") && !by_image) {
+        version.rates.entry("output.image".into()).or_insert(rate);
     }
     if version.rates.contains_key("output.image") {
         version.rates.entry("images.generated".into()).or_insert("within output.image".into());

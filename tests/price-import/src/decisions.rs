@@ -52,17 +52,18 @@ pub(crate) struct Witness {
     /// What stands before our ids in its keys; `""` where nothing does.
     #[serde(default)]
     pub(crate) prefixes: Vec<String>,
-    /// Tiers that the base does not have for a model, from this day on.
+    /// Tiers that are taken where the base does not have them for a model.
     #[serde(default)]
     pub(crate) tiers: Vec<String>,
-    #[serde(default)]
-    pub(crate) tiers_from: Option<String>,
     /// Multiplier name to the field that says a model is subject to it (`field` or `field.key`).
     #[serde(default)]
     pub(crate) multipliers: BTreeMap<String, String>,
     /// Models that only this witness has: those that start so.
     #[serde(default)]
     pub(crate) models: Vec<String>,
+    /// Models to which it adds nothing: those whose id contains one of these.
+    #[serde(default)]
+    pub(crate) adds_nothing_to: Vec<String>,
     /// Never compared nor taken: it says nothing or something else about these factors.
     #[serde(default)]
     pub(crate) ignore: Vec<String>,

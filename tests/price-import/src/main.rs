@@ -10,6 +10,7 @@ mod genai;
 mod litellm;
 mod literal;
 mod record;
+mod vote;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -3,6 +3,8 @@
 //! Tables that are not part of the project are looked for at `TOLLGATE_PRICING` and skipped
 //! where that is not set; `prices_by_hand.csv` is.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -143,4 +145,68 @@ fn ids_in_use_have_a_price_or_are_free() {
     }
     assert!(missing.len() <= 30, "{} without a price:\n{}", missing.len(), missing.join("\n"));
     eprintln!("{} of {} have none:\n{}", missing.len(), rows.len(), missing.join("\n"));
+}
+
+#[test]
+fn what_was_worked_out_by_hand_is_what_comes_out() {
+    let rows = rows(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/prices_by_hand.csv"));
+    assert!(rows.len() > 20);
+    for row in rows {
+        let pair = |text: &str| {
+            let (factor, count) = text.rsplit_once('=').unwrap();
+            (factor.replace(';', ","), json!(count.parse::<u64>().unwrap()))
+        };
+        let lines: serde_json::Map<_, _> = row["lines"].split(' ').map(pair).collect();
+        let answer = answer(&json!({
+            "provider": row["provider"], "model": row["model"], "at": row["at"], "lines": lines,
+            "service_tier": row["service_tier"], "region": row["region"],
+        }));
+        let said = answer["cost"].as_str().or(answer["cost_state"].as_str());
+        assert_eq!(said, Some(&*row["cost"]), "{row:?} {answer}");
+    }
+}
+
+#[test]
+fn only_a_provider_s_own_hosts_are_that_provider() {
+    let at = |url: &str, model: &str| {
+        answer(&json!({"base_url": url, "model": model, "lines": {"input.text": 1000}}))
+    };
+    assert_eq!(at("https://api.x.ai/v1", "grok-4.3")["cost"], "0.00125");
+    for url in ["https://api.x.ai.evil.com/v1", "https://api.x.ai@evil.com", "http://localhost:1"] {
+        let answer = at(url, "grok-4.3");
+        assert_eq!((&answer["cost_state"], &answer["cost"]), (&json!("unknown"), &Value::Null));
+    }
+    assert_eq!(at("https://api.moonshot.cn/v1", "kimi-k2-thinking")["cost_state"], "unknown");
+    let deepinfra = at("https://api.deepinfra.com/v1/openai", "deepseek-ai/DeepSeek-V3.1");
+    assert_eq!(deepinfra["cost_state"], "priced");
+}
+
+#[test]
+fn the_built_in_book_can_be_read_whole() {
+    let book = Book::built_in();
+    assert_eq!(book.hash().len(), 16);
+    assert!(book.providers().count() > 20);
+    for provider in book.providers() {
+        assert!(!book.models(provider).is_empty(), "{provider}");
+    }
+}
+
+/// Ids no provider has: every known id with something behind it, in front of it, or less of it.
+#[test]
+fn no_invented_id_has_a_price() {
+    let book = Book::built_in();
+    for provider in book.providers() {
+        let known = book.models(provider);
+        for id in &known {
+            for invented in [format!("{id}-made-up"), format!("{id}x"), format!("x-{id}")] {
+                if known.contains(&&*invented) {
+                    continue;
+                }
+                let asked = json!({"provider": provider, "model": invented,
+                                   "lines": {"input.text": 1, "output.text": 1}});
+                let answer = answer(&asked);
+                assert_eq!(answer["cost_state"], "unknown", "{provider} {invented}");
+            }
+        }
+    }
 }

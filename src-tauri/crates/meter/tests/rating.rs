@@ -1,5 +1,7 @@
 //! What the rating does with a small book of an invented provider: arithmetic by hand.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use meter::price::{Book, BookError, Query, Valuation, rate};
 use meter::receipt::{CostState, Kind, ReportedCost};
 use meter::usage::{Basis, Factor, UsageLine};

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{LazyLock, OnceLock};
 
+use super::file::{Also, BookError, File, Names};
 use super::naming;
-use super::record::{Also, BookError, File, Model, Names, Problem};
+use super::record::{Model, Problem};
 use crate::money::Currency;
 use crate::usage::Factor;
 

@@ -8,14 +8,16 @@ mod amount;
 pub mod ask;
 mod book;
 mod calendar;
+mod file;
 mod naming;
 mod rating;
 mod record;
 
 pub use amount::BadRate;
 pub use book::Book;
+pub use file::BookError;
 pub use rating::rate;
-pub use record::{BookError, Problem};
+pub use record::Problem;
 
 use crate::money::{Currency, Money};
 use crate::receipt::{CostState, Kind, Line, ReportedCost};

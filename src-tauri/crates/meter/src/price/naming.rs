@@ -3,7 +3,7 @@
 
 use chrono::{Datelike, NaiveDate};
 
-use super::record::Names;
+use super::file::Names;
 
 /// The first id under which `known` has a record.
 pub(super) fn find<T>(names: &Names, id: &str, known: impl Fn(&str) -> Option<T>) -> Option<T> {

@@ -194,6 +194,7 @@ fn with_money(query: &Query<'_>, priced: Option<&Priced<'_, '_>>, usage: &UsageL
     let tier = row.map_or_else(|| tier.to_owned(), |row| format!("{tier} {row}"));
     let line = Line { price_version: Some(version.name.clone()), ..line };
     match price {
+        Price::Unknown => unpriced(usage),
         Price::Disputed(range) => {
             Line { rate: Some(range.clone()), tier: Some(tier.into()), ..line }
         }
