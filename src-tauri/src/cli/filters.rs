@@ -118,7 +118,12 @@ impl Filters {
 
 /// Now, where this machine is.
 pub(crate) fn here() -> Here {
-    Here { now: Timestamp::from(chrono::Utc::now()), zone: zone() }
+    Here { now: now(), zone: zone() }
+}
+
+/// What the time is.
+pub(crate) fn now() -> Timestamp {
+    Timestamp::from(chrono::Utc::now())
 }
 
 /// The zone this machine is set to (or `TZ` says).

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use meter::price::{Book, ask};
 use meter::provider::Providers;
 
-use super::filters::here;
+use super::filters::now;
 
 /// Asks the price book.
 #[derive(Debug, Args)]
@@ -45,7 +45,7 @@ fn rate() -> anyhow::Result<()> {
         if line.trim().is_empty() {
             continue;
         }
-        let answer = ask::answer(Book::built_in(), Providers::built_in(), here().now, &line);
+        let answer = ask::answer(Book::built_in(), Providers::built_in(), now(), &line);
         let answer = match answer {
             Ok(answer) => answer,
             // An answer a line, whatever the line: what comes out can be laid beside what went in.

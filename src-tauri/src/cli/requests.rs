@@ -36,11 +36,11 @@ pub(crate) struct RequestsArgs {
     /// Then go on with those that come in, newest last, until Ctrl-C
     #[arg(short, long)]
     follow: bool,
-    #[command(flatten)]
-    filters: Filters,
     /// Print one receipt a line, as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    filters: Filters,
 }
 
 /// Between two looks at what came in.

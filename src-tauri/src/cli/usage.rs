@@ -6,10 +6,11 @@ use api::answer::{Figures, Row, Usage};
 use api::query::Question;
 use api::question;
 use clap::Args;
+use meter::Money;
 use meter::receipt::Status;
 
-use super::figure::{count, duration, grouped, instant, total};
-use super::filters::{Filters, Parameters, here};
+use super::figure::{count, duration, grouped, instant, money, total};
+use super::filters::{Filters, Parameters, now};
 use super::screen::{FAINT, STRONG, Screen, painted};
 use super::table::{self, Align, Cell, Column};
 
@@ -30,11 +31,11 @@ pub(crate) struct UsageArgs {
     /// Add a series of hours, days, weeks or months (seen with --json)
     #[arg(long, value_name = "WIDTH")]
     granularity: Option<String>,
-    #[command(flatten)]
-    filters: Filters,
     /// Print one JSON object, as `GET /api/v1/usage` answers
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    filters: Filters,
 }
 
 impl UsageArgs {
@@ -43,7 +44,7 @@ impl UsageArgs {
         let own: Parameters =
             own.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect();
         let query = self.filters.query(Question::Usage, own)?;
-        let answer = question::usage(&super::ledger()?, &query, here().now)?;
+        let answer = question::usage(&super::ledger()?, &query, now())?;
         let mut screen = Screen::take();
         if self.json {
             screen.json(&answer)?;
@@ -87,8 +88,11 @@ fn totals(screen: &mut Screen, figures: &Figures) -> io::Result<()> {
     let split = if ended.len() > 1 { format!("  ({})", ended.join(", ")) } else { String::new() };
     fact("Requests", format!("{}{split}", grouped(figures.requests)))?;
     fact("Cost", painted(STRONG, &total(figures)))?;
+    if figures.subtotal != Money::ZERO {
+        fact("", format!("{} of what is unpriced is known", money(figures.subtotal)))?;
+    }
     if figures.estimated != 0 {
-        fact("", format!("{} of them from estimated usage", grouped(figures.estimated)))?;
+        fact("", format!("{} requests with estimated usage", grouped(figures.estimated)))?;
     }
     let tokens = format!(
         "{} input, {} output",

@@ -5,7 +5,7 @@ use meter::usage::Factor;
 
 /// A factor for people: `input.cache_write_5m` is `Input, cache write 5m`.
 pub(crate) fn factor(factor: &Factor) -> String {
-    let text = factor.name().replace('.', ", ").replace('_', " ").replace(':', " ");
+    let text = factor.name().replace('.', ", ").replace(['_', ':'], " ");
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
