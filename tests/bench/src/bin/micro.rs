@@ -1,0 +1,30 @@
+//! What reading answers and requests and rating them cost by themselves.
+
+use clap::{Parser, Subcommand};
+
+/// Measures the readers, each wire format alone.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Also counts instructions, with valgrind
+    #[arg(long)]
+    instructions: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Do one work so many times
+    #[command(hide = true)]
+    Repeat { work: usize, times: u64 },
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    match arguments.command {
+        Some(Command::Repeat { work, times }) => bench::micro::repeat(work, times),
+        None => bench::micro::run(arguments.instructions)?,
+    }
+    Ok(())
+}
