@@ -35,6 +35,8 @@ pub struct Asked {
     pub caches_for_an_hour: bool,
     /// The answer will come later; this call only starts the job.
     pub is_background: bool,
+    /// What a price may depend on besides the model, such as an image's `size` and `quality`.
+    pub attributes: Vec<(Box<str>, Box<str>)>,
 }
 
 /// Counts text as it passes and keeps none of it.
@@ -51,6 +53,12 @@ impl Asked {
         if !self.capabilities.contains(&capability) {
             self.capabilities.push(capability);
         }
+    }
+
+    /// A top-level word that a price may depend on.
+    fn wants(&mut self, attribute: &str, word: &str) {
+        self.attributes.retain(|(known, _)| **known != *attribute);
+        self.attributes.push((attribute.into(), word.into()));
     }
 
     /// The prompt holds something besides text.
@@ -78,7 +86,7 @@ impl RequestScanner {
     pub fn new(route: &Route, content_type: Option<&str>) -> Self {
         let reader = match content_type.and_then(Form::new) {
             Some(form) => BodyReader::Form(Box::new(form)),
-            None => BodyReader::Json(Box::new(Body::new(route.model.is_some()))),
+            None => BodyReader::Json(Box::new(Body::new(route))),
         };
         let asked = Asked {
             model: route.model.clone(),
@@ -108,6 +116,11 @@ impl RequestScanner {
     pub fn asked(&self) -> &Asked {
         &self.asked
     }
+}
+
+/// The top-level words that a price may depend on besides the model.
+fn is_attribute(key: &str) -> bool {
+    matches!(key, "size" | "quality" | "resolution" | "seconds" | "output_format")
 }
 
 /// Whether the answer streams if the body says nothing about it.

@@ -41,6 +41,11 @@ impl TextCount {
         Count::whole(self.spaced.div_ceil(SPACED_PER_TOKEN).saturating_add(self.dense))
     }
 
+    /// Characters of any script.
+    pub(crate) fn characters(self) -> u64 {
+        self.spaced.saturating_add(self.dense)
+    }
+
     /// No text at all.
     pub(crate) fn is_empty(self) -> bool {
         self == Self::default()

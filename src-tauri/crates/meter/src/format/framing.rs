@@ -74,6 +74,8 @@ pub(super) enum Declared {
     Events,
     /// One JSON document a line.
     Lines,
+    /// Sound, an image or a film.
+    Media,
     /// Anything else or nothing.
     #[default]
     Other,
@@ -90,10 +92,14 @@ impl Declared {
             | "application/jsonl"
             | "application/x-jsonlines"
             | "application/stream+json" => Self::Lines,
+            media if MEDIA.iter().any(|kind| media.starts_with(kind)) => Self::Media,
             _ => Self::Other,
         }
     }
 }
+
+/// What a content type of [`Declared::Media`] begins with.
+const MEDIA: [&str; 3] = ["audio/", "image/", "video/"];
 
 impl Framing {
     /// Shows the next bytes.
@@ -148,6 +154,7 @@ fn open(opening: &mut Vec<u8>, bytes: &[u8], declared: Declared) -> Option<(Fram
 
 fn by_opening(opening: &[u8], declared: Declared) -> Option<Framing> {
     match (opening, declared) {
+        (_, Declared::Media) => Some(Framing::Text(Text::default())),
         ([b'{', ..], _) => Some(Framing::Documents(Documents::of(declared))),
         ([b'[', ..], _) => Some(Framing::Array(Array::default())),
         (_, Declared::Events) => Some(Framing::Sse(Sse::default())),

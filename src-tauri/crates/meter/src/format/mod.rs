@@ -22,9 +22,13 @@ mod members;
 mod ollama;
 mod openai_chat;
 mod openai_embeddings;
+mod openai_images;
 mod openai_responses;
+mod openai_speech;
+mod openai_transcription;
 mod openai_usage;
 mod outcome;
+mod rerank;
 #[cfg(test)]
 mod tests;
 mod trouble;
@@ -62,6 +66,14 @@ words! {
         GeminiEmbed = "gemini-embed",
         /// Ollama's own newline-delimited JSON.
         Ollama = "ollama",
+        /// OpenAI-shaped images: generations, edits, variations.
+        OpenaiImages = "openai-images",
+        /// OpenAI-shaped speech.
+        OpenaiSpeech = "openai-speech",
+        /// OpenAI-shaped transcriptions and translations of sound.
+        OpenaiTranscription = "openai-transcription",
+        /// Rankings, by search units or tokens.
+        Rerank = "rerank",
     }
 }
 
@@ -168,6 +180,11 @@ trait Shape: Send + Sync {
         answer.seen.terminal = true;
     }
 
+    /// Whether an answer may be no JSON at all: sound, or plain text.
+    fn may_be_raw(&self) -> bool {
+        false
+    }
+
     /// Whether a stream must not end before [`Seen::terminal`].
     fn marks_its_end(&self) -> bool {
         true
@@ -192,6 +209,12 @@ fn shape_of(format: Option<Format>) -> Box<dyn Shape> {
         Some(Format::GeminiGenerate) => Box::new(gemini_generate::Generate::default()),
         Some(Format::GeminiEmbed) => Box::new(gemini_embed::Embed),
         Some(Format::Ollama) => Box::new(ollama::Ollama::default()),
+        Some(Format::OpenaiImages) => Box::new(openai_images::Images::default()),
+        Some(Format::OpenaiSpeech) => Box::new(openai_speech::Speech::default()),
+        Some(Format::OpenaiTranscription) => {
+            Box::new(openai_transcription::Transcription::default())
+        }
+        Some(Format::Rerank) => Box::new(rerank::Rerank),
         Some(Format::OpenaiResponses) => Box::new(openai_responses::Responses::default()),
         None => Box::new(Unknown),
     }
@@ -359,6 +382,9 @@ impl Parts for Reader {
     fn text(&mut self, text: &str) {
         if self.is_refused() {
             self.answer.fail(trouble::Failure { word: None, sentence: trouble::visible(text) });
+        } else if self.shape.may_be_raw() {
+            self.read = self.read.saturating_add(1);
+            self.answer.complete();
         } else if !text.is_empty() {
             self.unreadable = self.unreadable.saturating_add(1);
         }

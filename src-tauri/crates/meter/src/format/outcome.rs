@@ -74,7 +74,7 @@ fn bill(reader: &mut Reader, status: Status, asked: &Asked) -> UsageState {
     }
     let answer = &mut reader.answer;
     reader.shape.bill(answer, Call { asked, reasoning: reader.reasoning });
-    let has_reported = !answer.lines.is_empty();
+    let has_reported = answer.lines.iter().any(|line| line.basis == Basis::Reported);
     if has_reported && answer.seen.usage {
         return UsageState::Reported;
     }

@@ -4,8 +4,9 @@
 //! serves all wire formats. Prompt text is counted, never kept.
 
 use crate::json::{Kind, Scanner, Sink, Want, plain};
-use crate::receipt::Capability;
-use crate::request::{Asked, TextCount};
+use crate::provider::Route;
+use crate::receipt::{self, Capability};
+use crate::request::{Asked, TextCount, is_attribute};
 
 /// Bytes of a model's name that are kept.
 const MODEL_LIMIT: usize = 256;
@@ -25,7 +26,10 @@ pub(super) struct Body {
 #[derive(Debug, Default)]
 struct Facts {
     is_object: bool,
+    /// The path names the model: the path wins.
     model_is_known: bool,
+    /// Of the text only what is to be spoken counts, because it is billed by the character.
+    is_speech: bool,
     cache_breakpoints: u32,
     hour_breakpoints: u32,
     asks_for_reasoning: bool,
@@ -33,9 +37,13 @@ struct Facts {
 }
 
 impl Body {
-    /// `model_is_known` where the path names it: the path wins.
-    pub(super) fn new(model_is_known: bool) -> Self {
-        let facts = Facts { model_is_known, ..Facts::default() };
+    /// For a request with this route.
+    pub(super) fn new(route: &Route) -> Self {
+        let facts = Facts {
+            model_is_known: route.model.is_some(),
+            is_speech: route.kind == receipt::Kind::Speech,
+            ..Facts::default()
+        };
         Self { scanner: Scanner::default(), facts, has_more: false }
     }
 
@@ -70,7 +78,7 @@ impl Sink for Walk<'_> {
             [key] => self.at_top(key, kind),
             [.., "cache_control" | "cachePoint"] => self.breakpoint(),
             [.., "cache_control" | "cachePoint", "ttl"] => Want::Keep(WORD_LIMIT),
-            [root, ..] if is_prompt(root) => self.in_prompt(path, kind),
+            [root, ..] if self.is_prompt(root) => self.in_prompt(path, kind),
             [_, ..] => self.in_settings(path, kind),
         }
     }
@@ -91,7 +99,8 @@ impl Sink for Walk<'_> {
                 self.facts.hour_breakpoints += u32::from(word == "1h");
                 self.note_lifetimes();
             }
-            [root, ..] if is_prompt(root) => self.prompt_word(path, &word),
+            [root, ..] if self.is_prompt(root) => self.prompt_word(path, &word),
+            [key] if is_attribute(key) => self.asked.wants(key, &word),
             _ => self.setting_word(path, &word),
         }
     }
@@ -156,6 +165,10 @@ fn shows(key: &str) -> Option<Capability> {
 }
 
 impl Walk<'_> {
+    fn is_prompt(&self, key: &str) -> bool {
+        if self.facts.is_speech { matches!(key, "input" | "text") } else { is_prompt(key) }
+    }
+
     fn at_top(&mut self, key: &str, kind: Kind) -> Want {
         if let Some(capability) = shows(key) {
             self.asked.exercises(capability);
@@ -200,7 +213,8 @@ impl Walk<'_> {
                 Want::Walk
             }
             ("cache_control", _) => self.breakpoint(),
-            (key, Kind::String) if is_prompt(key) => Want::Count,
+            (key, Kind::String) if self.is_prompt(key) => Want::Count,
+            (key, Kind::String | Kind::Number) if is_attribute(key) => Want::Keep(WORD_LIMIT),
             (_, Kind::Object | Kind::Array) => Want::Walk,
             (_, Kind::String | Kind::Number | Kind::Bool | Kind::Null) => Want::Skip,
         }

@@ -4,7 +4,7 @@
 //! Files are passed over; of a field only its first bytes are kept.
 
 use crate::receipt::Capability;
-use crate::request::{Asked, TextCount};
+use crate::request::{Asked, TextCount, is_attribute};
 
 /// Bytes of a part's headers that are read; what is beyond them counts as content.
 const HEADER_LIMIT: usize = 4 * 1024;
@@ -38,9 +38,11 @@ enum State {
 }
 
 /// What the part at hand is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Field {
     Model,
+    /// Something that the price may depend on.
+    Attribute(Box<str>),
     Stream,
     /// Text that the model reads.
     Prompt,
@@ -141,6 +143,7 @@ impl Form {
             "model" => Field::Model,
             "stream" => Field::Stream,
             "prompt" => Field::Prompt,
+            name if is_attribute(name) => Field::Attribute(name.into()),
             "image" | "mask" => Field::Image,
             "file" | "audio" if headers.contains("filename") => Field::Audio,
             _ => Field::Other,
@@ -148,7 +151,7 @@ impl Form {
         match self.field {
             Field::Image => asked.sends_media(Capability::Vision),
             Field::Audio => asked.sends_media(Capability::AudioInput),
-            Field::Model | Field::Stream | Field::Prompt | Field::Other => {}
+            Field::Model | Field::Stream | Field::Attribute(_) | Field::Prompt | Field::Other => {}
         }
         self.value.clear();
         self.text = TextCount::default();
@@ -157,7 +160,7 @@ impl Form {
     /// More content of the part at hand.
     fn take(&mut self, bytes: &[u8]) {
         match self.field {
-            Field::Model | Field::Stream => {
+            Field::Model | Field::Stream | Field::Attribute(_) => {
                 let room = VALUE_LIMIT - self.value.len();
                 self.value.extend_from_slice(&bytes[..bytes.len().min(room)]);
             }
@@ -168,7 +171,8 @@ impl Form {
 
     fn end_part(&mut self, asked: &mut Asked) {
         let value = String::from_utf8_lossy(&self.value);
-        match self.field {
+        match &self.field {
+            Field::Attribute(name) => asked.wants(name, value.trim()),
             Field::Model if !value.is_empty() && asked.model.is_none() => {
                 asked.model = Some(value.trim().into());
             }
