@@ -20,21 +20,19 @@ pub(crate) enum Dialect {
     Gemini,
     /// `{"error":"…"}`
     Ollama,
+    /// `{"message":"…"}`
+    Cohere,
 }
 
 impl Dialect {
     /// What the format says, or else path and headers.
     pub(crate) fn of(format: Option<Format>, path: &str, headers: &HeaderMap) -> Self {
+        // The three families with a shape of their own; all others read OpenAI's, or any text.
         match format {
             Some(Format::AnthropicMessages) => return Self::Anthropic,
             Some(Format::GeminiGenerate | Format::GeminiEmbed) => return Self::Gemini,
             Some(Format::Ollama) => return Self::Ollama,
-            Some(
-                Format::OpenaiChat
-                | Format::OpenaiCompletions
-                | Format::OpenaiEmbeddings
-                | Format::OpenaiResponses,
-            ) => return Self::Openai,
+            Some(_) => return Self::Openai,
             None => {}
         }
         if headers.contains_key("anthropic-version") || path.contains("/v1/messages") {
@@ -89,6 +87,7 @@ impl Refusal {
                 "code": self.status.as_u16(), "message": message, "status": self.gemini_status(),
             }}),
             Dialect::Ollama => json!({"error": message}),
+            Dialect::Cohere => json!({"message": message}),
         };
         Bytes::from(json.to_string())
     }
@@ -150,5 +149,6 @@ mod tests {
         assert_eq!(read(Dialect::Anthropic)["error"]["type"], "authentication_error");
         assert_eq!(read(Dialect::Gemini)["error"]["status"], "UNAUTHENTICATED");
         assert_eq!(read(Dialect::Ollama)["error"], "Tollgate: say who you are");
+        assert_eq!(read(Dialect::Cohere)["message"], "Tollgate: say who you are");
     }
 }

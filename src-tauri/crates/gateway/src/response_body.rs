@@ -69,6 +69,8 @@ pub(crate) struct Metered {
     patience: Patience,
     /// Takes out the one frame that Tollgate asked for itself.
     strip: Option<Box<Strip>>,
+    /// The failure to be told at the next poll.
+    failed: Option<BodyError>,
     tasks: TaskTracker,
 }
 
@@ -81,7 +83,7 @@ impl Metered {
     ) -> Self {
         let patience = Patience::new(tally.snapshot().timeouts.upstream_silence);
         let strip = strip.map(Box::new);
-        let mut body = Self { source, tally: Some(tally), patience, strip, tasks };
+        let mut body = Self { source, tally: Some(tally), patience, strip, failed: None, tasks };
         if body.is_end_stream() {
             // Nobody polls a body that is at its end.
             body.over(Ending::Complete);
@@ -93,6 +95,9 @@ impl Metered {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(error) = self.failed.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
         loop {
             let next = match self.source.poll_frame(cx) {
                 Poll::Ready(next) => next,
@@ -109,7 +114,11 @@ impl Metered {
                         BodyError::TimedOut => Ending::TimedOut,
                         BodyError::Broken => Ending::Broken,
                     });
-                    Some(Err(error))
+                    // The server drops what it has not flushed when a body fails. Pending makes
+                    // it flush, so that the client has all that came before the failure.
+                    self.failed = Some(error);
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
                 }
                 None => match self.strip.take().map(|strip| strip.finish()) {
                     Some(held) if !held.is_empty() => Some(Ok(self.counted(held.into()))),
