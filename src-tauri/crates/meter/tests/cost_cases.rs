@@ -185,6 +185,7 @@ fn only_a_provider_s_own_hosts_are_that_provider() {
 fn the_built_in_book_can_be_read_whole() {
     let book = Book::built_in();
     assert_eq!(book.hash().len(), 16);
+    book.check().unwrap();
     assert!(book.providers().count() > 20);
     for provider in book.providers() {
         assert!(!book.models(provider).is_empty(), "{provider}");

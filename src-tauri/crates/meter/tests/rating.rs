@@ -157,6 +157,8 @@ fn a_place_multiplies_token_rates_and_leaves_fees() {
     assert_eq!(got.lines[0].tier.as_deref(), Some("standard × 11/10 us"));
     let host = Query { host: Some("US.api.acme.test"), ..query("big-4", &used) };
     assert_eq!(cost(&host), "0.0133");
+    let not = Query { host: Some("bus.api.acme.test"), ..query("big-4", &used) };
+    assert_eq!(cost(&not), "0.013");
     let china = Query { host: Some("api.acme.cn.test"), ..query("big-4", &used) };
     assert_eq!(cost(&china), "unknown");
 }

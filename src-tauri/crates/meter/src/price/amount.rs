@@ -125,6 +125,8 @@ pub struct BadRate;
 pub(super) struct Rate {
     price: Money,
     label: Box<str>,
+    /// `3 / 1M token`, for every receipt that needs no factor.
+    text: Box<str>,
     /// Attos per millionth of a unit, as a reduced fraction: nearly always whole.
     over: i128,
     under: i128,
@@ -147,9 +149,11 @@ impl Rate {
         }
         let under = per.units() * i128::from(Count::ONE);
         let shared = greatest_shared(price.attos(), under);
+        let label = per.label(unit);
         Ok(Self {
             price,
-            label: per.label(unit).into(),
+            text: format!("{price} / {label}").into(),
+            label: label.into(),
             over: price.attos() / shared,
             under: under / shared,
         })
@@ -166,6 +170,9 @@ impl Rate {
 
     /// `3 / 1M token`; with a factor the product: `3.3 / 1M token`.
     pub(super) fn text(&self, factor: Ratio) -> Box<str> {
+        if factor == Ratio::ONE {
+            return self.text.clone();
+        }
         let attos = self.price.attos().checked_mul(factor.over);
         let text = match attos {
             Some(attos) if attos % factor.under == 0 => {

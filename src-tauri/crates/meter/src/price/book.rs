@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::ops::Range;
 use std::sync::{LazyLock, OnceLock};
 
-use super::file::{Also, BookError, File, Names};
+use super::file::{Also, BookError, File, Ids, ModelText, Names, Shared};
 use super::naming;
 use super::record::{Model, Problem};
 use crate::money::Currency;
@@ -42,8 +43,17 @@ pub(super) struct Prices {
     pub(super) billed_as: BTreeMap<Factor, Factor>,
     names: Names,
     also: Vec<Also>,
-    models: Vec<Model>,
+    text: Cow<'static, str>,
+    shared: Shared,
+    models: Vec<Record>,
     by_id: HashMap<Box<str>, usize>,
+}
+
+/// One model: where it stands in the file, and what it says once somebody asked.
+#[derive(Debug)]
+struct Record {
+    at: Range<usize>,
+    open: OnceLock<Option<Model>>,
 }
 
 /// A model, the book it stands in, and which tiers besides `standard` may be used.
@@ -73,10 +83,19 @@ impl Book {
         let owned = |(id, text): (_, &str)| (id, Cow::Owned(text.to_owned()));
         let book = Self::closed(hash, files.into_iter().map(owned));
         for (id, shelf) in &book.shelves {
-            let prices = Prices::read(id, &shelf.text)?;
+            let prices = Prices::read(id, shelf.text.clone())?;
+            prices.check(id)?;
             shelf.open.get_or_init(|| Some(prices));
         }
         Ok(book)
+    }
+
+    /// Reads everything there is, for those who would rather know now than price nothing later.
+    pub fn check(&self) -> Result<(), BookError> {
+        for (id, shelf) in &self.shelves {
+            Prices::read(id, shelf.text.clone())?.check(id)?;
+        }
+        Ok(())
     }
 
     fn closed<'f>(hash: &str, files: impl Iterator<Item = (&'f str, Cow<'static, str>)>) -> Self {
@@ -107,9 +126,8 @@ impl Book {
 
     /// The provider that a host belongs to, for providers known to the book alone.
     pub fn provider_at(&self, host: &str) -> Option<&str> {
-        let host = host.to_ascii_lowercase();
         let owns = |id: &&str| {
-            self.prices(id).is_some_and(|prices| prices.hosts.iter().any(|h| is_at(h, &host)))
+            self.prices(id).is_some_and(|prices| prices.hosts.iter().any(|h| is_at(h, host)))
         };
         self.providers().find(owns)
     }
@@ -126,7 +144,7 @@ impl Book {
     pub(super) fn prices(&self, provider: &str) -> Option<&Prices> {
         let shelf = self.shelves.get(provider)?;
         // A file that cannot be read prices nothing. A test reads every built-in one.
-        shelf.open.get_or_init(|| Prices::read(provider, &shelf.text).ok()).as_ref()
+        shelf.open.get_or_init(|| Prices::read(provider, shelf.text.clone()).ok()).as_ref()
     }
 
     /// The record for an id on the wire, in the provider's own book or one it defers to.
@@ -149,37 +167,34 @@ impl fmt::Debug for Book {
     }
 }
 
-/// Whether `known` is this host: exactly, or as `.suffix`.
+/// Whether `known` is this host: exactly, or as `.suffix` or `-suffix`; in any case.
 pub(super) fn is_at(known: &str, host: &str) -> bool {
-    match known.strip_prefix('.') {
-        Some(_) => host.ends_with(known) && host.len() > known.len(),
-        None => known == host,
+    if !known.starts_with(['.', '-']) {
+        return known.eq_ignore_ascii_case(host);
     }
+    let at = host.len().checked_sub(known.len()).filter(|at| *at > 0);
+    at.and_then(|at| host.get(at..)).is_some_and(|end| end.eq_ignore_ascii_case(known))
 }
 
 impl Prices {
-    fn read(provider: &str, text: &str) -> Result<Self, BookError> {
-        let file: File = serde_json::from_str(text).map_err(|error| BookError::Unreadable {
-            file: provider.into(),
-            reason: error.to_string().into(),
-        })?;
-        let bad = |model: &str, problem| BookError::BadRecord {
-            file: provider.into(),
-            model: model.into(),
-            problem,
-        };
+    /// Reads the head and the ids; the models themselves wait until they are asked for.
+    fn read(provider: &str, text: Cow<'static, str>) -> Result<Self, BookError> {
+        let file: File<'_> = serde_json::from_str(&text).map_err(|e| unreadable(provider, &e))?;
         if *file.provider != *provider {
-            return Err(bad("", Problem::Undefined(file.provider)));
+            return Err(bad(provider, "", Problem::Undefined(file.provider)));
         }
         let mut models = Vec::with_capacity(file.models.len());
-        let mut by_id = HashMap::new();
-        for text in &file.models {
-            for id in std::iter::once(&text.id).chain(&text.aliases) {
+        let mut by_id = HashMap::with_capacity(2 * file.models.len());
+        for raw in &file.models {
+            let ids: Ids<'_> =
+                serde_json::from_str(raw.get()).map_err(|e| unreadable(provider, &e))?;
+            for id in std::iter::once(&ids.id).chain(&ids.aliases) {
                 if by_id.insert(id.to_ascii_lowercase().into(), models.len()).is_some() {
-                    return Err(bad(&text.id, Problem::DoubleId(id.clone())));
+                    return Err(bad(provider, &ids.id, Problem::DoubleId((&**id).into())));
                 }
             }
-            models.push(text.read(&file).map_err(|problem| bad(&text.id, problem))?);
+            let start = raw.get().as_ptr().addr() - text.as_ptr().addr();
+            models.push(Record { at: start..start + raw.get().len(), open: OnceLock::new() });
         }
         Ok(Self {
             currency: file.currency,
@@ -192,13 +207,39 @@ impl Prices {
             billed_as: file.billed_as,
             names: file.names,
             also: file.also,
+            shared: Shared { multipliers: file.multipliers, holidays: file.holidays },
+            text,
             models,
             by_id,
         })
     }
 
-    fn find(&self, names: &Names, id: &str) -> Option<&Model> {
-        let known = |id: &str| self.by_id.get(id).map(|at| &self.models[*at]);
-        naming::find(names, id, known)
+    fn check(&self, provider: &str) -> Result<(), BookError> {
+        for record in &self.models {
+            let text = &self.text[record.at.clone()];
+            let model: ModelText =
+                serde_json::from_str(text).map_err(|error| unreadable(provider, &error))?;
+            model.read(&self.shared).map_err(|problem| bad(provider, &model.id, problem))?;
+        }
+        Ok(())
     }
+
+    fn find(&self, names: &Names, id: &str) -> Option<&Model> {
+        let at = naming::find(names, id, |id| self.by_id.get(id).copied())?;
+        let record = &self.models[at];
+        // A record that cannot be read prices nothing. A test reads every built-in one.
+        let read = || {
+            let text: ModelText = serde_json::from_str(&self.text[record.at.clone()]).ok()?;
+            text.read(&self.shared).ok()
+        };
+        record.open.get_or_init(read).as_ref()
+    }
+}
+
+fn unreadable(provider: &str, error: &serde_json::Error) -> BookError {
+    BookError::Unreadable { file: provider.into(), reason: error.to_string().into() }
+}
+
+fn bad(provider: &str, model: &str, problem: Problem) -> BookError {
+    BookError::BadRecord { file: provider.into(), model: model.into(), problem }
 }

@@ -2,9 +2,11 @@
 //!
 //! `prices/README.md` describes the files for people.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::calendar::{Holidays, WindowText};
 use super::record::{Above, Model, Multiplier, Problem, Rates, RatesText, Version};
@@ -38,7 +40,7 @@ pub enum BookError {
 /// One file as written.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct File {
+pub(super) struct File<'t> {
     pub(super) provider: Box<str>,
     #[serde(default)]
     pub(super) currency: Currency,
@@ -78,7 +80,9 @@ pub(super) struct File {
     #[serde(default)]
     #[expect(dead_code, reason = "for people and the import program")]
     notes: Vec<Box<str>>,
-    pub(super) models: Vec<ModelText>,
+    /// Read one by one when they are first asked for.
+    #[serde(borrow)]
+    pub(super) models: Vec<&'t RawValue>,
 }
 
 /// Another book that is asked after this one.
@@ -121,13 +125,30 @@ pub(super) struct MultiplierText {
     from: Option<Box<str>>,
 }
 
+/// The ids of a model as written, read without the rest.
+#[derive(Debug, Deserialize)]
+pub(super) struct Ids<'t> {
+    #[serde(borrow)]
+    pub(super) id: Cow<'t, str>,
+    #[serde(borrow, default)]
+    pub(super) aliases: Vec<Cow<'t, str>>,
+}
+
+/// What the models of a file share.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    pub(super) multipliers: BTreeMap<Box<str>, MultiplierText>,
+    pub(super) holidays: BTreeMap<Box<str>, Holidays>,
+}
+
 /// One model as written.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ModelText {
     pub(super) id: Box<str>,
     #[serde(default)]
-    pub(super) aliases: Vec<Box<str>>,
+    #[expect(dead_code, reason = "read as `Ids`")]
+    aliases: Vec<Box<str>>,
     #[serde(default)]
     multiply: Vec<Box<str>>,
     #[serde(default)]
@@ -227,9 +248,9 @@ fn read_versions(
 }
 
 impl ModelText {
-    pub(super) fn read(&self, file: &File) -> Result<Model, Problem> {
-        let versions = |texts: &[_]| read_versions(texts, &self.id, &file.holidays);
-        let multiplier = |name: &str| match file.multipliers.get(name) {
+    pub(super) fn read(&self, shared: &Shared) -> Result<Model, Problem> {
+        let versions = |texts: &[_]| read_versions(texts, &self.id, &shared.holidays);
+        let multiplier = |name: &str| match shared.multipliers.get(name) {
             Some(text) => text.read(name),
             None => Err(Problem::Undefined(name.into())),
         };

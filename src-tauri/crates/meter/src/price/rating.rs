@@ -60,8 +60,7 @@ where
     /// `of_line` names another model than the receipt's own, such as an adviser's.
     fn find(book: &'b Book, query: &Query<'q>, of_line: Option<&str>) -> Option<Self> {
         let own = book.prices(query.provider)?;
-        let host = query.host.map(str::to_ascii_lowercase);
-        if host.is_some_and(|host| own.other_prices_at.iter().any(|known| is_at(known, &host))) {
+        if query.host.is_some_and(|host| own.other_prices_at.iter().any(|at| is_at(at, host))) {
             return None;
         }
         let find = |id| book.find(query.provider, id);
@@ -81,7 +80,8 @@ where
         } else if found.tiers.is_some_and(|tiers| !tiers.iter().any(|known| **known == *tier)) {
             None
         } else {
-            found.model.tiers.get(tier).and_then(|versions| record::at(versions, query.at))
+            let versions = found.model.tiers.get(tier);
+            versions.and_then(|versions| record::at(versions, query.at))
         };
         let mut here = found.model.multipliers.iter().filter(|m| applies(m, query));
         let factor = here.try_fold(Ratio::ONE, |all, multiplier| all.times(multiplier.by));
@@ -114,7 +114,10 @@ fn tier<'b: 'q, 'q>(query: &Query<'q>, found: &Found<'b>) -> &'q str {
     let word = query.service_tier.unwrap_or(STANDARD);
     let names = &found.prices.tier_names;
     let known = names.iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
-    let tier = known.map_or(word, |(_, tier)| &**tier);
+    let word = known.map_or(word, |(_, tier)| &**tier);
+    // Some providers shout: `FLEX` is the records' `flex`.
+    let own = found.model.tiers.keys().find(|tier| tier.eq_ignore_ascii_case(word));
+    let tier = own.map_or(word, |own| &**own);
     let standard = [STANDARD, "default", ""].iter().any(|name| name.eq_ignore_ascii_case(tier));
     match (standard, query.kind) {
         (true, Kind::Batch) => BATCH,
@@ -124,8 +127,8 @@ fn tier<'b: 'q, 'q>(query: &Query<'q>, found: &Found<'b>) -> &'q str {
 }
 
 fn applies(multiplier: &Multiplier, query: &Query<'_>) -> bool {
-    let host = query.host.map(str::to_ascii_lowercase);
-    let here = host.is_some_and(|host| multiplier.host.iter().any(|known| is_at(known, &host)));
+    let here =
+        query.host.is_some_and(|host| multiplier.host.iter().any(|known| is_at(known, host)));
     let there = query.region.is_some_and(|region| {
         multiplier.region.iter().any(|known| known.eq_ignore_ascii_case(region))
     });
