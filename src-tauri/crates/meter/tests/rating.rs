@@ -27,6 +27,8 @@ const ACME: &str = r#"{
    "tiers": {
     "batch": [{"from": "2026-10-14", "rates": {"input.text": "1.5", "output.text": "7.5"}}],
     "fast": [{"rates": {"input.text": "6", "output.text": "30", "tool.web_search": "20"}}]}},
+  {"id": "loud-1", "versions": [{"rates": {"input.text": "1", "input.image": "3"}}],
+   "tiers": {"batch": [{"rates": {"input.text": "0.5"}}]}},
   {"id": "edge-1", "versions": [
     {"rates": {"input.text": "1"}, "above": {">=200000": {"input.text": "2"}}}]},
   {"id": "ft:big-4", "versions": [{"rates": {"input.text": "4"}}]},
@@ -144,6 +146,19 @@ fn a_tier_is_priced_by_its_own_rates_or_not_at_all() {
     assert_eq!(cost(&before), "unknown");
     let cached = lines(&[("input.cache_read", 10)]);
     assert_eq!(cost(&Query { lines: &cached, ..of("batch") }), "unknown");
+}
+
+#[test]
+fn a_tier_without_a_factor_s_own_rate_does_not_bill_it_as_another() {
+    let seen = lines(&[("input.image", 1000)]);
+    assert_eq!(cost(&query("loud-1", &seen)), "0.003");
+    let batch = Query { service_tier: Some("batch"), ..query("loud-1", &seen) };
+    assert_eq!(cost(&batch), "unknown");
+    // Where images are text everywhere, they are text in the tier too.
+    let batch = Query { service_tier: Some("batch"), ..query("big-4", &seen) };
+    assert_eq!(cost(&batch), "0.0015");
+    // Shouted or not, it is the same tier.
+    assert_eq!(cost(&Query { service_tier: Some("BATCH"), ..batch }), "0.0015");
 }
 
 #[test]

@@ -103,6 +103,10 @@ where
             if version.names(factor) {
                 return Some(factor);
             }
+            // What has a rate of its own elsewhere is not like another factor here.
+            if self.standard.is_some_and(|standard| standard.names(factor)) {
+                return None;
+            }
             factor = self.found.prices.billed_as.get(factor)?;
         }
         None
