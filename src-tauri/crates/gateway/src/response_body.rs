@@ -177,8 +177,8 @@ impl Metered {
     }
 
     pub(crate) fn is_end_stream(&self) -> bool {
-        // What the strip holds back may still have to go on.
-        self.strip.is_none() && self.source.is_end_stream()
+        // What the strip holds back may still have to go on, and a failure still to be told.
+        self.strip.is_none() && self.failed.is_none() && self.source.is_end_stream()
     }
 
     pub(crate) fn size_hint(&self) -> SizeHint {
