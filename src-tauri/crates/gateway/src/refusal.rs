@@ -27,11 +27,12 @@ pub(crate) enum Dialect {
 impl Dialect {
     /// What the format says, or else path and headers.
     pub(crate) fn of(format: Option<Format>, path: &str, headers: &HeaderMap) -> Self {
-        // The three families with a shape of their own; all others read OpenAI's, or any text.
+        // The families with a shape of their own; all others read OpenAI's, or any text.
         match format {
             Some(Format::AnthropicMessages) => return Self::Anthropic,
             Some(Format::GeminiGenerate | Format::GeminiEmbed) => return Self::Gemini,
             Some(Format::Ollama) => return Self::Ollama,
+            Some(Format::CohereChat | Format::CohereEmbed) => return Self::Cohere,
             Some(_) => return Self::Openai,
             None => {}
         }

@@ -13,6 +13,8 @@ pub mod assist;
 
 mod answer;
 mod anthropic_messages;
+mod cohere_chat;
+mod cohere_embed;
 mod estimate;
 mod framing;
 mod gemini_embed;
@@ -64,6 +66,10 @@ words! {
         GeminiGenerate = "gemini-generate",
         /// Gemini embeddings.
         GeminiEmbed = "gemini-embed",
+        /// Cohere's own chat, versions 1 and 2.
+        CohereChat = "cohere-chat",
+        /// Cohere's own embeddings.
+        CohereEmbed = "cohere-embed",
         /// Ollama's own newline-delimited JSON.
         Ollama = "ollama",
         /// OpenAI-shaped images: generations, edits, variations.
@@ -208,6 +214,8 @@ fn shape_of(format: Option<Format>) -> Box<dyn Shape> {
         Some(Format::AnthropicMessages) => Box::new(anthropic_messages::Messages::default()),
         Some(Format::GeminiGenerate) => Box::new(gemini_generate::Generate::default()),
         Some(Format::GeminiEmbed) => Box::new(gemini_embed::Embed),
+        Some(Format::CohereChat) => Box::new(cohere_chat::Chat::default()),
+        Some(Format::CohereEmbed) => Box::new(cohere_embed::Embed),
         Some(Format::Ollama) => Box::new(ollama::Ollama::default()),
         Some(Format::OpenaiImages) => Box::new(openai_images::Images::default()),
         Some(Format::OpenaiSpeech) => Box::new(openai_speech::Speech::default()),
