@@ -44,7 +44,8 @@ pub(crate) struct Model {
     pub(crate) multiply: Vec<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) free: bool,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    /// `single` is not written: most are.
+    #[serde(default, skip_serializing_if = "is_single")]
     pub(crate) confidence: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) sources: String,
@@ -53,6 +54,10 @@ pub(crate) struct Model {
     pub(crate) versions: Vec<Version>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) tiers: BTreeMap<String, Vec<Version>>,
+}
+
+fn is_single(confidence: &str) -> bool {
+    matches!(confidence, "" | "single")
 }
 
 impl Version {
