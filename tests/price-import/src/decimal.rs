@@ -36,7 +36,7 @@ impl Decimal {
     }
 
     /// The shortest decimal within 1e-12 of it, relatively: `0.13999999999999999` is `0.14`.
-    /// What needs more than twelve places even so is no price.
+    /// What needs more than ten places even so is no price.
     pub(crate) fn without_dust(self) -> Result<Self> {
         let mut unit: u128 = 1;
         let mut best = self;
@@ -48,7 +48,7 @@ impl Decimal {
             }
             unit *= 10;
         }
-        if best.exponent < -12 {
+        if best.exponent < -10 {
             bail!("`{best}` has more decimals than a price");
         }
         Ok(best)
