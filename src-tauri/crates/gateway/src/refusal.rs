@@ -30,7 +30,9 @@ impl Dialect {
         // The families with a shape of their own; all others read OpenAI's, or any text.
         match format {
             Some(Format::AnthropicMessages) => return Self::Anthropic,
-            Some(Format::GeminiGenerate | Format::GeminiEmbed) => return Self::Gemini,
+            Some(Format::GeminiGenerate | Format::GeminiInteractions | Format::GeminiEmbed) => {
+                return Self::Gemini;
+            }
             Some(Format::Ollama) => return Self::Ollama,
             Some(Format::CohereChat | Format::CohereEmbed) => return Self::Cohere,
             Some(_) => return Self::Openai,

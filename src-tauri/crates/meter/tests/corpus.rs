@@ -139,8 +139,9 @@ fn differences(expected: &Value, reading: &Reading) -> Vec<String> {
         found.push(format!("status {}", reading.status));
     }
     let model = text(&expected["model_served"]);
-    let model = model.strip_prefix("models/").unwrap_or(model);
-    if status < 300 && !model.is_empty() && reading.model.as_deref() != Some(model) {
+    let bare = |model: &str| model.strip_prefix("models/").unwrap_or(model).to_owned();
+    if status < 300 && !model.is_empty() && reading.model.as_deref().map(bare) != Some(bare(model))
+    {
         found.push(format!("model {:?} instead of {model}", reading.model));
     }
     if status < 300 && reading.anomalies.contains(&Anomaly::UnterminatedStream) {

@@ -6,18 +6,31 @@ use crate::leaves::Leaves;
 use crate::receipt::Anomaly;
 use crate::usage::{Count, Factor};
 
-const PROMPT: [&str; 2] = ["promptTokenCount", "prompt_token_count"];
-const CACHED: [&str; 2] = ["cachedContentTokenCount", "cached_content_token_count"];
-const TOOL_USE: [&str; 2] = ["toolUsePromptTokenCount", "tool_use_prompt_token_count"];
-const ANSWER: [&str; 3] = ["candidatesTokenCount", "candidates_token_count", "responseTokenCount"];
-const THOUGHTS: [&str; 2] = ["thoughtsTokenCount", "thoughts_token_count"];
-const TOTAL: [&str; 2] = ["totalTokenCount", "total_token_count"];
+// The last of each is how interactions spell it.
+const PROMPT: [&str; 3] = ["promptTokenCount", "prompt_token_count", "total_input_tokens"];
+const CACHED: [&str; 3] =
+    ["cachedContentTokenCount", "cached_content_token_count", "total_cached_tokens"];
+const TOOL_USE: [&str; 3] =
+    ["toolUsePromptTokenCount", "tool_use_prompt_token_count", "total_tool_use_tokens"];
+const ANSWER: [&str; 4] =
+    ["candidatesTokenCount", "candidates_token_count", "responseTokenCount", "total_output_tokens"];
+const THOUGHTS: [&str; 3] = ["thoughtsTokenCount", "thoughts_token_count", "total_thought_tokens"];
+const TOTAL: [&str; 3] = ["totalTokenCount", "total_token_count", "total_tokens"];
 
-const PROMPT_PARTS: [&str; 3] =
-    ["promptTokensDetails", "prompt_tokens_details", "promptTokenDetails"];
-const CACHED_PARTS: [&str; 2] = ["cacheTokensDetails", "cache_tokens_details"];
-const ANSWER_PARTS: [&str; 3] =
-    ["candidatesTokensDetails", "candidates_tokens_details", "responseTokensDetails"];
+const PROMPT_PARTS: [&str; 4] = [
+    "promptTokensDetails",
+    "prompt_tokens_details",
+    "promptTokenDetails",
+    "input_tokens_by_modality",
+];
+const CACHED_PARTS: [&str; 3] =
+    ["cacheTokensDetails", "cache_tokens_details", "cached_tokens_by_modality"];
+const ANSWER_PARTS: [&str; 4] = [
+    "candidatesTokensDetails",
+    "candidates_tokens_details",
+    "responseTokensDetails",
+    "output_tokens_by_modality",
+];
 
 /// Tokens that are no text, by modality.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,13 +46,14 @@ impl Media {
     fn of(usage: &Leaves, places: &[&str]) -> Self {
         let mut media = Self::default();
         for item in places.iter().flat_map(|place| usage.items(place)) {
-            let Some(count) = item.first_count(&["tokenCount", "token_count"]) else { continue };
+            let count = item.first_count(&["tokenCount", "token_count", "tokens"]);
+            let Some(count) = count else { continue };
             // Words, or `Modality` by number.
             match item.text("modality") {
-                Some("IMAGE" | "2") => media.image = media.image.plus(count),
-                Some("VIDEO" | "3") => media.video = media.video.plus(count),
-                Some("AUDIO" | "4") => media.audio = media.audio.plus(count),
-                Some("DOCUMENT" | "5") => media.document = media.document.plus(count),
+                Some("IMAGE" | "image" | "2") => media.image = media.image.plus(count),
+                Some("VIDEO" | "video" | "3") => media.video = media.video.plus(count),
+                Some("AUDIO" | "audio" | "4") => media.audio = media.audio.plus(count),
+                Some("DOCUMENT" | "document" | "5") => media.document = media.document.plus(count),
                 _ => {}
             }
         }

@@ -19,6 +19,7 @@ mod estimate;
 mod framing;
 mod gemini_embed;
 mod gemini_generate;
+mod gemini_interactions;
 mod gemini_usage;
 mod members;
 mod ollama;
@@ -64,6 +65,8 @@ words! {
         AnthropicMessages = "anthropic-messages",
         /// Gemini `generateContent`.
         GeminiGenerate = "gemini-generate",
+        /// Gemini Interactions.
+        GeminiInteractions = "gemini-interactions",
         /// Gemini embeddings.
         GeminiEmbed = "gemini-embed",
         /// Cohere's own chat, versions 1 and 2.
@@ -213,6 +216,7 @@ fn shape_of(format: Option<Format>) -> Box<dyn Shape> {
         Some(Format::OpenaiEmbeddings) => Box::new(openai_embeddings::Embeddings),
         Some(Format::AnthropicMessages) => Box::new(anthropic_messages::Messages::default()),
         Some(Format::GeminiGenerate) => Box::new(gemini_generate::Generate::default()),
+        Some(Format::GeminiInteractions) => Box::new(gemini_interactions::Interactions::default()),
         Some(Format::GeminiEmbed) => Box::new(gemini_embed::Embed),
         Some(Format::CohereChat) => Box::new(cohere_chat::Chat::default()),
         Some(Format::CohereEmbed) => Box::new(cohere_embed::Embed),
