@@ -105,7 +105,8 @@ impl Answers {
             Some(pace) => paced(Duration::from_micros(pace), end),
             None => {
                 let all: Vec<Bytes> = self.chunks.iter().cloned().chain(end).collect();
-                StreamBody::new(stream::iter(all).map(|chunk| Ok(Frame::data(chunk)))).boxed()
+                let frames = stream::iter(all).map(|chunk| Ok(Frame::data(chunk)));
+                BodyExt::boxed(StreamBody::new(frames))
             }
         };
         answer("text/event-stream; charset=utf-8", body)
@@ -140,7 +141,8 @@ fn paced(pace: Duration, end: Vec<Bytes>) -> Body {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later than 1970");
         content(&format!("{:019}", now.as_nanos()))
     });
-    StreamBody::new(chunks.chain(stream::iter(end)).map(|chunk| Ok(Frame::data(chunk)))).boxed()
+    let frames = chunks.chain(stream::iter(end)).map(|chunk| Ok(Frame::data(chunk)));
+    BodyExt::boxed(StreamBody::new(frames))
 }
 
 fn content(text: &str) -> Bytes {

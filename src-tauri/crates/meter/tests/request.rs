@@ -9,7 +9,7 @@ use meter::request::{Asked, RequestScanner, TextCount};
 use proptest::prelude::*;
 
 fn scanner(path: &str, content_type: &str) -> RequestScanner {
-    let route = Providers::built_in().get("openai").unwrap().route("POST", path);
+    let route = Providers::built_in().get("openai").expect("it is built in").route("POST", path);
     RequestScanner::new(&route, Some(content_type))
 }
 
