@@ -31,11 +31,7 @@ impl Home {
 
     /// Creates the folder, readable by its owner only.
     pub(crate) fn create(&self) -> anyhow::Result<()> {
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(&self.0).with_context(|| {
+        private_folder(&self.0).with_context(|| {
             format!(
                 "could not create the data folder `{}`\nhint: check its parent's permissions, or set TOLLGATE_HOME",
                 self.0.display()
@@ -73,9 +69,11 @@ impl Home {
     pub(crate) fn try_lock(&self) -> anyhow::Result<Lock> {
         self.create()?;
         let path = self.0.join("lock");
-        let open =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-        let mut file = open.with_context(|| format!("could not open `{}`", path.display()))?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&path).with_context(|| format!("could not open `{}`", path.display()))?;
         match file.try_lock() {
             Ok(()) => {
                 file.set_len(0)?;
@@ -93,6 +91,15 @@ impl Home {
             }
         }
     }
+}
+
+/// Creates a folder that only its owner can look into.
+pub(crate) fn private_folder(path: &Path) -> std::io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
 }
 
 /// Whether the home is ours now.

@@ -27,7 +27,7 @@ pub(crate) fn start(logs: &Path) {
     let stderr =
         tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(ours(console));
     // Where it cannot be made, messages go to standard error alone.
-    let _ = std::fs::create_dir_all(logs);
+    let _ = crate::home::private_folder(logs);
     let appender = tracing_appender::rolling::Builder::new()
         .rotation(tracing_appender::rolling::Rotation::DAILY)
         .filename_prefix("tollgate")

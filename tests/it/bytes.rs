@@ -63,9 +63,10 @@ fn a_large_upload_streams_through() {
 #[test]
 fn an_event_of_forty_mebibytes_passes_and_is_read() {
     let gate = Gate::open();
-    let body = json!({"model": "standin", "stream": true, "input": "say hello"});
+    let body = json!({"model": "standin", "stream": true, "max_tokens": 9, "messages": []});
     for play in ["big=40", "big=40;coding=gzip"] {
-        let reply = gate.send(&Call::post("/v1/responses", &body).bearer("planted").play(play));
+        let call = Call::post("/v1/messages", &body).header("x-api-key", "planted");
+        let reply = gate.send(&call.play(play));
         assert!(reply.body().expect("a whole body").len() > 100_000);
     }
     let seen = gate.upstream_saw(2);

@@ -152,8 +152,14 @@ fn cases_of(said: &str) -> usize {
 }
 
 /// The kinds whose formats are built.
-const BUILT: &str =
-    r"^(openai|anthropic|gemini|ollama|openrouter|deepseek|groq|xai|local-openai)\b";
+const BUILT: &str = r"(openai\.(chat|completions|embeddings|responses)|anthropic|gemini\.(generate|embed|count_tokens|openai_chat)|ollama\.(chat|native_chat|native_generate)|openrouter\.(chat|embeddings|responses)|deepseek|groq|xai\.responses|local-openai)\b";
+
+/// Recorded calls whose usage contradicts itself: more read and written than there was, and
+/// more reasoning than output. Their receipts carry an anomaly instead of a negative count.
+const CONTRADICTORY: [&str; 2] = [
+    "openrouter.chat--google-gemini-2.5-flash--2fec5e99",
+    "openrouter.chat--minimax-minimax-m2-free--baafd4cb",
+];
 
 #[test]
 fn every_recorded_call_passes_unchanged_whatever_its_format() {
@@ -166,7 +172,8 @@ fn every_recorded_call_passes_unchanged_whatever_its_format() {
 #[test]
 fn recorded_calls_of_the_built_formats_have_true_receipts() {
     let Some(run) = Run::prepare() else { return };
-    let (same, said) = run.send("split=hostile;seed=3", BUILT);
+    let (same, said) =
+        run.send("split=hostile;seed=3", &format!("^(?!{}){BUILT}", CONTRADICTORY.join("|")));
     assert!(same, "{said}");
     let (right, said) = run.check(cases_of(&said));
     assert!(right, "{said}");
@@ -175,7 +182,7 @@ fn recorded_calls_of_the_built_formats_have_true_receipts() {
 #[test]
 fn recorded_streams_are_not_held_back() {
     let Some(run) = Run::prepare() else { return };
-    let (same, said) = run.send("split=random;max=200;pieces=40;delay=5", "");
+    let (same, said) = run.send("max=200;pieces=40;delay=25", "");
     assert!(same && said.contains("streamed through"), "{said}");
 }
 
@@ -184,11 +191,11 @@ fn recorded_calls_that_are_cut_say_so() {
     let Some(run) = Run::prepare() else { return };
     let (same, said) = run.send("cut=0.6", "");
     assert!(same, "{said}");
-    for receipt in run.gate.receipts_of(cases_of(&said)) {
-        // A body whose end was not reached is no success, unless there was none to reach.
-        let nothing = receipt["response_bytes"].as_u64() == Some(0);
-        assert!(receipt["status"] != "succeeded" || nothing, "{receipt:#}");
-    }
+    let receipts = run.gate.receipts_of(cases_of(&said));
+    // A body whose end was not reached is no success, unless there was none to reach.
+    let is_wrong = |r: &&serde_json::Value| r["status"] == "succeeded" && r["response_bytes"] != 0;
+    let wrong: Vec<_> = receipts.iter().filter(is_wrong).collect();
+    assert!(wrong.is_empty(), "{} of {}, the first:\n{:#}", wrong.len(), receipts.len(), wrong[0]);
 }
 
 #[test]

@@ -331,8 +331,11 @@ pub(crate) fn assert_usage(receipt: &Value, seen: &Seen) {
     assert_eq!(receipt["usage_state"], "reported", "{receipt:#}");
 }
 
-/// Files below a folder.
+/// Files below a folder; sockets are none.
 pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).expect("a folder").map(|e| e.expect("an entry").path());
-    entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
+    entries
+        .flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] })
+        .filter(|path| path.is_file())
+        .collect()
 }

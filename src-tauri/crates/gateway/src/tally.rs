@@ -353,6 +353,9 @@ impl Tally {
         let receipt = &mut self.receipt;
         self.call.upload.asked(|asked| note_asked(receipt, asked));
         receipt.request_bytes = self.call.upload.bytes();
+        if receipt.kind.is_never_billed() && lines.is_empty() {
+            receipt.usage_state = UsageState::None;
+        }
         let elapsed = self.call.began.elapsed();
         let (ended_at, jumped) = self.call.began.ended(elapsed);
         receipt.ended_at = ended_at;

@@ -188,6 +188,13 @@ words! {
     }
 }
 
+impl Kind {
+    /// Whether such calls cost nothing by themselves: they count, look up or list.
+    pub const fn is_never_billed(self) -> bool {
+        matches!(self, Self::Count | Self::Poll | Self::Meta)
+    }
+}
+
 words! {
     /// What sort of model served it.
     #[expect(missing_docs, reason = "the names say it")]

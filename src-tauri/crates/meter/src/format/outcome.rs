@@ -52,7 +52,8 @@ fn status(reader: &mut Reader, end: End) -> Status {
     match end {
         End::ClientLeft if seen.usage || seen.terminal => settled(&reader.answer),
         End::ClientLeft => Status::Cancelled,
-        End::Broken if seen.terminal => settled(&reader.answer),
+        // A whole document has no marker to go by: it is there when all of it is.
+        End::Broken if seen.terminal && is_stream && !is_cut => settled(&reader.answer),
         End::Broken => Status::Error,
         End::Complete if is_stream && reader.shape.marks_its_end() && !seen.terminal => {
             reader.answer.flag(Anomaly::UnterminatedStream);
