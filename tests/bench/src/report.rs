@@ -57,7 +57,8 @@ impl Report {
     pub(crate) fn memory(&mut self, memory: &[Memory]) {
         let streams = format!("  with {STREAMS} streams open, peak");
         let upload = format!("  while {} MiB go up, peak", UPLOAD / 1_048_576);
-        let rows: [(&str, fn(&Memory) -> u64); 4] = [
+        type Of = fn(&Memory) -> u64;
+        let rows: [(&str, Of); 4] = [
             ("resident memory, idle", |m| m.idle),
             (&streams, |m| m.streaming),
             (&upload, |m| m.uploading),
