@@ -6,11 +6,13 @@
 
 mod array;
 mod documents;
+mod frames;
 mod sse;
 mod text;
 
 use array::Array;
 use documents::Documents;
+use frames::Frames;
 pub(super) use sse::Sse;
 use text::Text;
 
@@ -40,6 +42,10 @@ pub(super) trait Parts {
     fn forget(&mut self);
     /// The stream says that it is over.
     fn done(&mut self);
+    /// The framing says that the current document is an error, and its word for it.
+    fn refuse(&mut self, _word: &str) {}
+    /// What follows cannot be read.
+    fn unreadable(&mut self) {}
     /// What is no JSON at all, its first part; told once, at the end.
     fn text(&mut self, text: &str);
 }
@@ -54,6 +60,8 @@ pub(super) enum Framing {
     Array(Array),
     /// Server-sent events.
     Sse(Sse),
+    /// Binary frames.
+    Frames(Frames),
     /// Something else.
     Text(Text),
 }
@@ -74,6 +82,8 @@ pub(super) enum Declared {
     Events,
     /// One JSON document a line.
     Lines,
+    /// `application/vnd.amazon.eventstream`
+    Frames,
     /// Sound, an image or a film.
     Media,
     /// Anything else or nothing.
@@ -92,6 +102,7 @@ impl Declared {
             | "application/jsonl"
             | "application/x-jsonlines"
             | "application/stream+json" => Self::Lines,
+            "application/vnd.amazon.eventstream" => Self::Frames,
             media if MEDIA.iter().any(|kind| media.starts_with(kind)) => Self::Media,
             _ => Self::Other,
         }
@@ -105,6 +116,10 @@ impl Framing {
     /// Shows the next bytes.
     pub(super) fn push(&mut self, bytes: &[u8], declared: Declared, parts: &mut impl Parts) {
         let mut bytes = bytes;
+        if matches!(self, Self::Open(opening) if opening.is_empty() && declared == Declared::Frames) {
+            // Binary from its first byte on: nothing of it is white space.
+            *self = Self::Frames(Frames::default());
+        }
         if let Self::Open(opening) = self {
             let Some((framing, taken)) = open(opening, bytes, declared) else { return };
             let opening = std::mem::take(opening);
@@ -121,6 +136,7 @@ impl Framing {
             Self::Documents(framing) => framing.push(bytes, parts),
             Self::Array(framing) => framing.push(bytes, parts),
             Self::Sse(framing) => framing.push(bytes, parts),
+            Self::Frames(framing) => framing.push(bytes, parts),
             Self::Text(framing) => framing.push(bytes),
         }
     }
@@ -129,6 +145,7 @@ impl Framing {
     pub(super) fn finish(&mut self, parts: &mut impl Parts) {
         match self {
             Self::Sse(framing) => framing.finish(parts),
+            Self::Frames(framing) => framing.finish(parts),
             Self::Text(framing) => framing.finish(parts),
             Self::Open(opening) => parts.text(&String::from_utf8_lossy(opening)),
             Self::Documents(_) | Self::Array(_) => {}
@@ -154,7 +171,7 @@ fn open(opening: &mut Vec<u8>, bytes: &[u8], declared: Declared) -> Option<(Fram
 
 fn by_opening(opening: &[u8], declared: Declared) -> Option<Framing> {
     match (opening, declared) {
-        (_, Declared::Media) => Some(Framing::Text(Text::default())),
+        (_, Declared::Media | Declared::Frames) => Some(Framing::Text(Text::default())),
         ([b'{', ..], _) => Some(Framing::Documents(Documents::of(declared))),
         ([b'[', ..], _) => Some(Framing::Array(Array::default())),
         (_, Declared::Events) => Some(Framing::Sse(Sse::default())),

@@ -13,6 +13,8 @@ pub mod assist;
 
 mod answer;
 mod anthropic_messages;
+mod bedrock_converse;
+mod bedrock_invoke;
 mod cohere_chat;
 mod cohere_embed;
 mod estimate;
@@ -83,6 +85,10 @@ words! {
         OpenaiTranscription = "openai-transcription",
         /// Rankings, by search units or tokens.
         Rerank = "rerank",
+        /// Bedrock Converse.
+        BedrockConverse = "bedrock-converse",
+        /// Bedrock Invoke, in the words of each model's maker.
+        BedrockInvoke = "bedrock-invoke",
     }
 }
 
@@ -166,6 +172,9 @@ enum Guess {
 /// What the answers of one wire format look like. Paths are those inside one document; `error`
 /// at the top of a document and bodies with an error status never reach a shape.
 trait Shape: Send + Sync {
+    /// The answer's headers, by their lower-case names.
+    fn head(&mut self, _header: &dyn Fn(&str) -> Option<String>) {}
+
     /// What to do with a value.
     fn want(&mut self, path: &[&str], kind: Kind) -> Want;
 
@@ -227,6 +236,8 @@ fn shape_of(format: Option<Format>) -> Box<dyn Shape> {
             Box::new(openai_transcription::Transcription::default())
         }
         Some(Format::Rerank) => Box::new(rerank::Rerank),
+        Some(Format::BedrockConverse) => Box::new(bedrock_converse::Converse::default()),
+        Some(Format::BedrockInvoke) => Box::new(bedrock_invoke::Invoke::default()),
         Some(Format::OpenaiResponses) => Box::new(openai_responses::Responses::default()),
         None => Box::new(Unknown),
     }
@@ -279,6 +290,8 @@ pub struct Reader {
     reasoning: Reasoning,
     request_id_headers: Vec<Box<str>>,
     is_stream: bool,
+    /// The framing's word for the current document, if it is an error as a whole.
+    refused: Option<Box<str>>,
     /// Complete documents, and those that were none.
     read: u32,
     unreadable: u32,
@@ -306,6 +319,7 @@ impl Reader {
             reasoning: provider.reasoning,
             request_id_headers: provider.request_id_headers.clone(),
             is_stream: false,
+            refused: None,
             read: 0,
             unreadable: 0,
         }
@@ -317,6 +331,7 @@ impl Reader {
         self.declared = Declared::of(header("content-type").unwrap_or_default());
         let known = self.request_id_headers.iter().map(|name| &**name).chain(REQUEST_ID_HEADERS);
         let id = known.into_iter().find_map(header).filter(|id| !id.is_empty());
+        self.shape.head(&|name| header(name).map(Into::into));
         self.answer.request_id = id.map(|id| id.chars().take(NAME_LIMIT).collect());
     }
 
@@ -354,7 +369,7 @@ const REQUEST_ID_HEADERS: [&str; 6] = [
 
 impl Parts for Reader {
     fn bytes(&mut self, bytes: &[u8]) -> usize {
-        let is_refused = self.is_refused();
+        let is_refused = self.is_refused() || self.refused.is_some();
         let mut view = View { shape: &mut *self.shape, answer: &mut self.answer, is_refused };
         self.scanner.push(bytes, &mut view)
     }
@@ -368,13 +383,18 @@ impl Parts for Reader {
     }
 
     fn end(&mut self, document: Document<'_>) {
-        if self.scanner.is_complete() {
+        let refused = self.refused.take();
+        let is_whole = self.scanner.is_complete();
+        let failure = self.answer.trouble.take().filter(|_| is_whole);
+        if failure.is_some() || refused.is_some() {
+            let failure = failure.unwrap_or_default();
+            let word = refused.clone().or(failure.word);
+            self.answer.fail(trouble::Failure { word, ..failure });
+        }
+        if is_whole {
             self.read = self.read.saturating_add(1);
             self.is_stream |= document != Document::Whole && !self.is_refused();
-            if let Some(failure) = self.answer.trouble.take() {
-                self.answer.fail(failure);
-            }
-            if !self.is_refused() {
+            if !self.is_refused() && refused.is_none() {
                 self.shape.document(document, &mut self.answer);
             }
         } else if !self.scanner.is_fresh() {
@@ -389,6 +409,14 @@ impl Parts for Reader {
 
     fn done(&mut self) {
         self.shape.done(&mut self.answer);
+    }
+
+    fn refuse(&mut self, word: &str) {
+        self.refused = Some(word.into());
+    }
+
+    fn unreadable(&mut self) {
+        self.unreadable = self.unreadable.saturating_add(1);
     }
 
     fn text(&mut self, text: &str) {
