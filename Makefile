@@ -15,7 +15,7 @@ lint:
 
 test: setup lint ## everything
 	$(CARGO) build --locked --workspace --all-targets
-	$(CARGO) test --locked --workspace
+	TOLLGATE_REQUIRE_SDKS=1 $(CARGO) test --locked --workspace
 
 soak: setup ## what takes longer: a hundred kills, half a gigabyte up
 	TOLLGATE_SOAK=1 $(CARGO) test --locked --test it -- --nocapture soak

@@ -1,7 +1,10 @@
 //! A ledger that cannot be written: traffic flows, the loss is seen.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
 
 use serde_json::json;
 use standin::client::Call;
@@ -76,7 +79,7 @@ fn a_ledger_of_a_newer_tollgate_is_refused_with_a_way_out_and_left_alone() {
 }
 
 /// Bytes 60..64 of an SQLite file are its user version.
-fn set_user_version(path: &std::path::Path, version: u32) {
+fn set_user_version(path: &Path, version: u32) {
     let mut bytes = fs::read(path).expect("the ledger");
     bytes[60..64].copy_from_slice(&version.to_be_bytes());
     fs::write(path, bytes).expect("writable");
@@ -105,6 +108,56 @@ fn a_disk_full_from_the_start_does_not_stop_traffic() {
     });
     traffic_flows(&gate);
     gate.kill();
+}
+
+/// Gives the process a small disk of its own at its home; the configuration moves there.
+const SMALL_DISK: [&str; 5] = [
+    "unshare",
+    "-rm",
+    "bash",
+    "-c",
+    "config=$(cat \"$TOLLGATE_HOME/config.toml\") && mount -t tmpfs -o size=24m none \"$TOLLGATE_HOME\" \
+     && printf %s \"$config\" > \"$TOLLGATE_HOME/config.toml\" && exec \"$0\" \"$@\"",
+];
+
+#[test]
+fn a_disk_that_runs_full_stops_no_traffic_and_once_there_is_room_nothing_was_lost() {
+    let may_mount =
+        Command::new("unshare").args(["-rm", "mount", "-t", "tmpfs", "none", "/mnt"]).status();
+    if !may_mount.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: this system lets no test have a disk of its own");
+        return;
+    }
+    let gate = Gate::open_with(Setup { launcher: &SMALL_DISK, ..Setup::default() });
+    // Seen from outside its namespace.
+    let home = format!("/proc/{}/root{}", gate.pid(), gate.home().display());
+    let filler = Path::new(&home).join("filler");
+    let mut file = fs::File::create(&filler).expect("there is room yet");
+    for size in [1 << 16, 1] {
+        while file.write_all(&vec![b'x'; size]).is_ok() {}
+    }
+    for _ in 0..40 {
+        traffic_flows(&gate);
+    }
+    drop(file);
+    fs::remove_file(&filler).expect("it is there");
+    let health = || gate.send(&Call::get("/healthz")).json().expect("JSON");
+    wait_until("all is written", || health()["recorded"] == 200);
+    assert_eq!(health()["lost"], 0, "{}", health());
+    the_loss_is_told(&gate);
+}
+
+#[test]
+fn a_ledger_that_somebody_else_holds_is_waited_for_and_nothing_is_lost() {
+    let gate = Gate::open();
+    traffic_flows(&gate);
+    gate.receipts_of(5);
+    let holder = rusqlite::Connection::open(gate.home().join("ledger.db")).expect("it opens");
+    holder.execute_batch("BEGIN EXCLUSIVE").expect("nobody else holds it");
+    traffic_flows(&gate);
+    assert_eq!(gate.receipts().len(), 5, "held back");
+    holder.execute_batch("COMMIT").expect("held until now");
+    gate.receipts_of(10);
 }
 
 #[test]

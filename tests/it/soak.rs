@@ -132,7 +132,7 @@ fn by_call(receipts: &[Value]) -> BTreeMap<u64, Value> {
 
 #[test]
 fn killed_under_load_every_request_upstream_saw_has_one_receipt() {
-    survives_kills(if soaking() { 100 } else { 5 });
+    survives_kills(if soaking() { 100 } else { 20 });
 }
 
 #[test]
