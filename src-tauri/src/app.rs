@@ -20,6 +20,7 @@ use http::{Request, Response, header};
 use http_body_util::Either;
 use hyper::body::Incoming;
 use meter::Timestamp;
+use meter::price::Book;
 use store::{Ledger, PassBook, Questions, Recorder, Scope};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -186,6 +187,7 @@ impl Settings {
             ledger: Arc::clone(&self.ledger),
             on_change: Arc::new(move || on_change.renew()),
             scopes: Arc::new(move |secret| scopes.scopes_of(secret)),
+            prices: Arc::new(|| Ok(Arc::new(Book::default()))),
             revision: revised,
             clock: Arc::new(now),
             zone: cli::zone(),

@@ -45,11 +45,15 @@ pub(crate) fn total(figures: &Figures) -> String {
     parts.join(" + ")
 }
 
-/// The cost of one receipt in a list. Unknown is a word, never a number.
+/// The cost of one receipt in a list. Unknown is a word, never a number; a star says that it
+/// was priced again.
 pub(crate) fn cost(receipt: &Receipt, standing: &Standing<'_>, is_estimated: bool) -> String {
     let about = if is_estimated { "≈" } else { "" };
+    let again = if standing.is_repriced() { "*" } else { "" };
     match (standing.cost, standing.cost_state) {
-        (Some(cost), _) => format!("{about}{}", in_currency(&money(cost), receipt.currency)),
+        (Some(cost), _) => {
+            format!("{about}{}{again}", in_currency(&money(cost), receipt.currency))
+        }
         (None, CostState::Free) => "free".to_owned(),
         (None, _) if receipt.usage_state == UsageState::None => String::new(),
         (None, CostState::Partial) => "partial".to_owned(),

@@ -10,6 +10,7 @@ mod filters;
 mod paper;
 mod passes;
 mod prices;
+mod reprice;
 mod requests;
 mod screen;
 mod show;
@@ -57,6 +58,7 @@ enum Command {
     Export(export::ExportArgs),
     Passes(passes::PassesArgs),
     Prices(prices::PricesArgs),
+    Reprice(reprice::RepriceArgs),
     Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -81,6 +83,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Export(args) => args.run(),
         Command::Passes(args) => args.run(),
         Command::Prices(args) => args.run(),
+        Command::Reprice(args) => args.run(),
         Command::Doctor(args) => args.run(),
         Command::Completions(args) => args.run(),
     };

@@ -4,9 +4,9 @@
 use anstyle::Style;
 use api::standing::Standing;
 use chrono_tz::Tz;
-use meter::Currency;
 use meter::receipt::{CostState, Line, Receipt, Settlement, Status};
 use meter::usage::{Basis, Bound};
+use meter::{Currency, Money};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::figure::{
@@ -213,6 +213,9 @@ fn remarks(paper: &mut Paper, receipt: &Receipt, zone: Tz) {
     for anomaly in &receipt.anomalies {
         paper.painted(&format!("! {}", words::anomaly(*anomaly)), ODD);
     }
+    if Standing::of(receipt).is_repriced() {
+        first(paper, receipt);
+    }
     for settlement in &receipt.settlements {
         settled(paper, receipt, settlement, zone);
     }
@@ -223,12 +226,36 @@ fn remarks(paper: &mut Paper, receipt: &Receipt, zone: Tz) {
 
 fn settled(paper: &mut Paper, receipt: &Receipt, settlement: &Settlement, zone: Tz) {
     let status = settlement.status.map(|status| format!(" {status},")).unwrap_or_default();
-    let cost = settlement.cost.map_or_else(
-        || words::cost_state(settlement.cost_state).to_owned(),
-        |cost| in_currency(&line_money(cost), receipt.currency),
-    );
+    let cost = came_to(receipt.currency, settlement.cost, settlement.cost_state);
     let at = full_instant(settlement.at, zone);
-    paper.plain(&format!("Settled {at} ({}):{status} {cost}", settlement.reason));
+    let book = settlement.book_hash.as_deref().map(|hash| format!(", price book {hash}"));
+    let book = book.unwrap_or_default();
+    let why = settlement.note.as_deref().map(|note| format!(": {note}")).unwrap_or_default();
+    if *settlement.reason == *Settlement::REPRICE {
+        paper.plain(&format!("Re-priced {at}: {cost}{book}{why}"));
+    } else {
+        paper.plain(&format!("Settled {at} ({}):{status} {cost}{why}", settlement.reason));
+    }
+}
+
+/// What the receipt came to before any settlement.
+fn first(paper: &mut Paper, receipt: &Receipt) {
+    let cost = came_to(receipt.currency, receipt.cost, receipt.cost_state);
+    let book = receipt.book_hash.as_deref().map(|hash| format!(", price book {hash}"));
+    paper.plain(&format!("First valuation: {cost}{}", book.unwrap_or_default()));
+    for line in receipt.lines.iter().filter(|line| !line.count.is_zero()) {
+        let (rate, amount) = (line.rate.as_deref(), line.amount);
+        let amount = came_to(receipt.currency, amount, CostState::Unknown);
+        let rate = rate.map_or_else(|| "no price known".to_owned(), |rate| format!("at {rate}"));
+        paper.faint(&format!("  {} {rate}: {amount}", words::factor(&line.factor)));
+    }
+}
+
+fn came_to(currency: Currency, cost: Option<Money>, state: CostState) -> String {
+    cost.map_or_else(
+        || words::cost_state(state).to_owned(),
+        |cost| in_currency(&line_money(cost), currency),
+    )
 }
 
 /// Lines of text of one width.

@@ -1,5 +1,6 @@
 //! What the words of a receipt mean, in a few more words.
 
+use meter::price::PassedOver;
 use meter::receipt::{Anomaly, AttemptEnd, Billing, CostState, Status, UsageState};
 use meter::usage::Factor;
 
@@ -73,6 +74,20 @@ pub(crate) const fn anomaly(anomaly: Anomaly) -> &'static str {
         }
         Anomaly::ClockJumped => "The clock jumped while the call ran.",
         Anomaly::Unregistered => "The register was full: a crash would have lost this receipt.",
+    }
+}
+
+/// Why receipts keep their valuation, after how many there are.
+pub(crate) const fn passed_over(why: PassedOver) -> &'static str {
+    match why {
+        PassedOver::NothingToPay => "have nothing to pay for",
+        PassedOver::NoUsage => "have no usage that could be priced",
+        PassedOver::NoModel => "have no model",
+        PassedOver::ProviderStated => "have a cost that the provider stated",
+        PassedOver::DetailNotKept => {
+            "were priced by what the receipt does not keep, such as an image's size"
+        }
+        PassedOver::OtherCurrency => "would change to another currency",
     }
 }
 

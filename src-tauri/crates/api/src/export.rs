@@ -10,6 +10,8 @@ use meter::receipt::UnknownWord;
 use meter::usage::{Count, Factor};
 use meter::{Money, Receipt};
 
+use crate::standing::{Standing, tokens};
+
 /// How an export is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExportFormat {
@@ -112,7 +114,8 @@ impl<W: Write> Rows<W> {
 /// What a cell of one column says.
 type Cell = fn(&Receipt) -> String;
 
-/// The columns before the factors.
+/// The columns before the factors. What a receipt came to is what counts now; `valuation`
+/// says whether that is the first valuation or which later one.
 const COLUMNS: &[(&str, Cell)] = &[
     ("id", |r| r.id.to_string()),
     ("started_at", |r| r.started_at.to_string()),
@@ -130,7 +133,7 @@ const COLUMNS: &[(&str, Cell)] = &[
     ("model_requested", |r| optional(r.model_requested.as_deref())),
     ("model", |r| optional(r.model.as_deref())),
     ("stream", |r| r.stream.to_string()),
-    ("status", |r| r.status.to_string()),
+    ("status", |r| Standing::of(r).status.to_string()),
     ("http_status", |r| shown(r.http_status)),
     ("response_id", |r| optional(r.response_id.as_deref())),
     ("trace_id", |r| optional(r.trace_id.as_deref())),
@@ -154,21 +157,23 @@ const COLUMNS: &[(&str, Cell)] = &[
     ("usage_raw", |r| r.usage_raw.as_ref().map_or_else(String::new, |u| text(u.as_str()))),
     ("usage_state", |r| r.usage_state.to_string()),
     ("anomalies", |r| words(&r.anomalies)),
-    ("cost", |r| shown(r.cost)),
+    ("cost", |r| shown(Standing::of(r).cost)),
     ("currency", |r| r.currency.to_string()),
-    ("cost_state", |r| r.cost_state.to_string()),
-    ("subtotal", |r| shown(r.subtotal)),
+    ("cost_state", |r| Standing::of(r).cost_state.to_string()),
+    ("subtotal", |r| shown(Standing::of(r).subtotal)),
+    ("valuation", |r| text(Standing::of(r).valuation())),
+    ("first_cost", |r| shown(r.cost)),
     ("reported_cost", |r| shown::<Money>(r.reported_cost.as_ref().map(|c| c.amount))),
     ("reported_currency", |r| shown(r.reported_cost.as_ref().map(|c| c.currency))),
     ("reported_source", |r| optional(r.reported_cost.as_ref().map(|c| &*c.source))),
-    ("book_hash", |r| optional(r.book_hash.as_deref())),
+    ("book_hash", |r| optional(Standing::of(r).book_hash)),
     (
         "settlements",
         |r| if r.settlements.is_empty() { String::new() } else { json(&r.settlements) },
     ),
     ("note", |r| optional(r.note.as_deref())),
-    ("input_tokens", |r| r.input_tokens().to_string()),
-    ("output_tokens", |r| r.output_tokens().to_string()),
+    ("input_tokens", |r| tokens(r).input.to_string()),
+    ("output_tokens", |r| tokens(r).output.to_string()),
 ];
 
 /// The column of factors that have no column.
@@ -182,7 +187,7 @@ fn header() -> impl Iterator<Item = String> {
 
 fn cells(receipt: &Receipt) -> impl Iterator<Item = String> {
     let mut counts: BTreeMap<&Factor, Count> = BTreeMap::new();
-    for line in &receipt.lines {
+    for line in Standing::of(receipt).lines {
         let count = counts.entry(&line.factor).or_default();
         *count = count.plus(line.count);
     }

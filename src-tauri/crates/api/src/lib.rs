@@ -14,5 +14,6 @@ pub mod problem;
 pub mod query;
 pub mod question;
 pub mod readers;
+pub mod reprice;
 pub mod router;
 pub mod standing;

@@ -19,6 +19,8 @@ pub enum Question {
     Requests,
     /// Receipts as a file.
     Export,
+    /// A second valuation.
+    Reprice,
 }
 
 /// How the table of a usage answer is cut.
@@ -81,6 +83,7 @@ impl Question {
             Self::Usage => &["by", "granularity"],
             Self::Requests => &["limit", "before"],
             Self::Export => &["format"],
+            Self::Reprice => &[],
         }
     }
 }

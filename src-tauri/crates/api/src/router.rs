@@ -9,6 +9,7 @@ use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router, middleware};
 use chrono_tz::Tz;
+use meter::price::Book;
 use meter::{Receipt, Timestamp};
 use store::{Ledger, Scope};
 use tokio::sync::watch;
@@ -19,10 +20,14 @@ use crate::period::Here;
 use crate::problem::{Code, Problem};
 use crate::query::{Query, Question};
 use crate::readers::{Readers, stumbled};
-use crate::{download, events, passes, question};
+use crate::{download, events, passes, question, reprice};
 
 /// What the time is.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Reads the prices in force, the user's own among them. Where those cannot be used it says
+/// why, and what was in force stays so.
+pub type Prices = Arc<dyn Fn() -> Result<Arc<Book>, Problem> + Send + Sync>;
 
 /// Everything the contract stands on.
 #[derive(Clone)]
@@ -36,6 +41,8 @@ pub struct Desk {
     pub on_change: Arc<dyn Fn() + Send + Sync>,
     /// What a shown secret may do.
     pub scopes: Scopes,
+    /// The prices in force.
+    pub prices: Prices,
     /// A number that changes after the ledger did.
     pub revision: watch::Receiver<u64>,
     /// What the time is.
@@ -51,7 +58,7 @@ impl fmt::Debug for Desk {
 }
 
 impl Desk {
-    fn here(&self) -> Here {
+    pub(crate) fn here(&self) -> Here {
         Here { now: (self.clock)(), zone: self.zone }
     }
 
@@ -89,8 +96,9 @@ pub fn router(desk: Desk) -> Router {
         .route("/api/v1/export", get(export))
         .route("/api/v1/events", get(changes))
         .route_layer(middleware::from_fn_with_state(guard(Scope::UsageRead), check));
-    let managing =
-        passes::routes().route_layer(middleware::from_fn_with_state(guard(Scope::Manage), check));
+    let managing = passes::routes()
+        .merge(reprice::routes())
+        .route_layer(middleware::from_fn_with_state(guard(Scope::Manage), check));
     reading
         .merge(managing)
         .method_not_allowed_fallback(async |method: Method| {

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use meter::Timestamp;
@@ -31,7 +32,7 @@ pub struct Snapshot {
     /// How long to wait for what.
     pub timeouts: Timeouts,
     /// The prices in force.
-    pub book: &'static Book,
+    pub book: Arc<Book>,
 }
 
 impl Default for Snapshot {
@@ -45,7 +46,7 @@ impl Default for Snapshot {
             require_pass: false,
             usage_assist: true,
             timeouts: Timeouts::default(),
-            book: Book::built_in(),
+            book: Arc::new(Book::default()),
         }
     }
 }

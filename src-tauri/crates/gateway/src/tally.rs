@@ -371,7 +371,7 @@ impl Tally {
             duration_ms: receipt.latency_ms.saturating_sub(self.tried_ms),
             ended: attempt_end,
         });
-        valuation::value(receipt, self.call.snapshot.book, &self.call.host, lines, reported);
+        valuation::value(receipt, &self.call.snapshot.book, &self.call.host, lines, reported);
         let blank = Receipt::begun(receipt.id, receipt.started_at, "", "");
         finish(std::mem::replace(receipt, blank));
     }

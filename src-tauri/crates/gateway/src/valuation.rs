@@ -3,7 +3,7 @@
 
 use meter::Money;
 use meter::price::{self, Book, Query};
-use meter::receipt::{Billing, CostState, Receipt, ReportedCost, UsageState};
+use meter::receipt::{CostState, Receipt, ReportedCost, UsageState};
 use meter::usage::UsageLine;
 
 /// Rates what was used and writes it on the receipt, whose other fields are complete.
@@ -35,21 +35,21 @@ pub(crate) fn value(
             at: receipt.started_at,
             service_tier: receipt.service_tier.as_deref(),
             region: receipt.region.as_deref(),
-            local: matches!(receipt.billing, Billing::Local | Billing::Demo),
+            local: receipt.billing.is_free_of_charge(),
             reported_cost: receipt.reported_cost.as_ref(),
             lines,
         },
     );
+    let valuation = match receipt.usage_state {
+        UsageState::Partial => valuation.of_partial_usage(),
+        UsageState::Reported | UsageState::Estimated | UsageState::Missing | UsageState::None => {
+            valuation
+        }
+    };
     receipt.lines = valuation.lines;
     receipt.cost = valuation.cost;
     receipt.subtotal = valuation.subtotal;
     receipt.currency = valuation.currency;
     receipt.cost_state = valuation.state;
     receipt.book_hash = Some(book.hash().into());
-    let knows_all = receipt.reported_cost.is_some() || receipt.usage_state != UsageState::Partial;
-    if !knows_all && let Some(known) = receipt.cost.take() {
-        // Some of the usage is unknown, so the sum of the rest is not what it came to.
-        receipt.subtotal = Some(known);
-        receipt.cost_state = CostState::Partial;
-    }
 }

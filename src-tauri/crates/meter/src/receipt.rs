@@ -258,6 +258,13 @@ words! {
     }
 }
 
+impl Billing {
+    /// Whether nobody charges anything, whatever was used.
+    pub const fn is_free_of_charge(self) -> bool {
+        matches!(self, Self::Local | Self::Demo)
+    }
+}
+
 words! {
     /// What a request exercised.
     #[expect(missing_docs, reason = "the names say it")]
@@ -396,6 +403,13 @@ pub struct Settlement {
     pub subtotal: Option<Money>,
     /// The price book it was valued with.
     pub book_hash: Option<Box<str>>,
+    /// What the one who appended it said about it.
+    pub note: Option<Box<str>>,
+}
+
+impl Settlement {
+    /// The `reason` of a second valuation.
+    pub const REPRICE: &'static str = "reprice";
 }
 
 /// The provider's usage object: its JSON verbatim, on one line. It holds no content.

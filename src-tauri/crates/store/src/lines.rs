@@ -106,13 +106,21 @@ pub(crate) fn put_settlement<S: Spell>(
     settlement: &Settlement,
     spell: &mut S,
 ) -> Result<(), S::Error> {
-    let Settlement { at, reason, by, status, lines, cost, cost_state, subtotal, book_hash } =
+    let Settlement { at, reason, by, status, lines, cost, cost_state, subtotal, book_hash, note } =
         settlement;
     put_signed(out, at.millis().into());
     out.push(cost_state.code());
-    let present =
-        [by.is_some(), status.is_some(), cost.is_some(), subtotal.is_some(), book_hash.is_some()];
-    Presence::put(out, present);
+    Presence::put(
+        out,
+        [
+            by.is_some(),
+            status.is_some(),
+            cost.is_some(),
+            subtotal.is_some(),
+            book_hash.is_some(),
+            note.is_some(),
+        ],
+    );
     spell.spell(out, reason)?;
     put_lines(out, lines, spell)?;
     if let Some(by) = by {
@@ -124,8 +132,8 @@ pub(crate) fn put_settlement<S: Spell>(
     for money in [cost, subtotal].into_iter().flatten() {
         put_money(out, *money);
     }
-    if let Some(hash) = book_hash {
-        spell.spell(out, hash)?;
+    for text in [book_hash, note].into_iter().flatten() {
+        spell.spell(out, text)?;
     }
     Ok(())
 }
@@ -144,7 +152,8 @@ pub(crate) fn take_settlement(
     let cost = has.read(|| input.money())?;
     let subtotal = has.read(|| input.money())?;
     let book_hash = has.read(|| names.unspell(input))?;
-    Ok(Settlement { at, reason, by, status, lines, cost, cost_state, subtotal, book_hash })
+    let note = has.read(|| names.unspell(input))?;
+    Ok(Settlement { at, reason, by, status, lines, cost, cost_state, subtotal, book_hash, note })
 }
 
 /// A whole receipt id as one number.

@@ -52,7 +52,9 @@ pub(crate) fn settle(
         let same =
             *receipt.provider == *provider && receipt.response_id.as_deref() == Some(response_id);
         if same {
-            append(books, receipt, settlement)?;
+            let mut cells = Cells::default();
+            append(books, receipt, settlement, &mut cells)?;
+            cells.write(books)?;
             books.db.prepare_cached(ARRIVED)?.execute([job, ordinal])?;
             return Ok(Settled::Receipt(id_of(books, ordinal)?));
         }
@@ -64,14 +66,14 @@ fn id_of(books: &Books, ordinal: i64) -> Result<ReceiptId, UnpackError> {
     receipt_row::id(&books.db, ordinal)?.ok_or(UnpackError::Damaged)
 }
 
-/// Appends a fact and corrects the rollups by the difference it makes.
+/// Appends a fact and notes in `cells` the difference it makes to the rollups.
 pub(crate) fn append(
     books: &mut Books,
     mut receipt: Receipt,
     settlement: &Settlement,
+    cells: &mut Cells,
 ) -> Result<(), UnpackError> {
     let ordinal = receipt.id.ordinal();
-    let mut cells = Cells::default();
     cells.subtract(ordinal, books.lane(&receipt)?, &Tally::of(&receipt));
     let mut fact = Vec::new();
     put_settlement(&mut fact, settlement, &mut books.interning())?;
@@ -81,15 +83,24 @@ pub(crate) fn append(
     let lane = books.lane(&receipt)?;
     books.db.prepare_cached(MOVE)?.execute([ordinal, lane])?;
     cells.add(ordinal, lane, &Tally::of(&receipt));
-    Ok(cells.write(books)?)
+    Ok(())
 }
 
 /// Reads a receipt on the writing side.
 pub(crate) fn receipt(books: &Books, ordinal: i64) -> Result<Option<Receipt>, UnpackError> {
     let mut lanes = Lanes::default();
     lanes.refresh(&books.db)?;
+    receipt_of(books, &lanes, ordinal)
+}
+
+/// The same with lanes read before.
+pub(crate) fn receipt_of(
+    books: &Books,
+    lanes: &Lanes,
+    ordinal: i64,
+) -> Result<Option<Receipt>, UnpackError> {
     let mut find = books.db.prepare_cached(receipt_row::ONE)?;
     let found = find
-        .query_row([ordinal], |row| Ok(receipt_row::read(row, &books.db, &books.glossary, &lanes)));
+        .query_row([ordinal], |row| Ok(receipt_row::read(row, &books.db, &books.glossary, lanes)));
     found.optional()?.transpose()
 }

@@ -2,7 +2,7 @@
 //! known when it was written; the last settlement says what counts now.
 
 use meter::Money;
-use meter::receipt::{CostState, Line, Receipt, Status};
+use meter::receipt::{CostState, Line, Receipt, Settlement, Status};
 
 /// What counts now about a receipt; figures, status filters and totals go by this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,10 @@ pub struct Standing<'a> {
     pub cost_state: CostState,
     /// The priced part when there is no cost.
     pub subtotal: Option<Money>,
+    /// The price book behind it.
+    pub book_hash: Option<&'a str>,
+    /// Whose valuation that is: a settlement's, or absent the receipt's own.
+    pub valued_by: Option<&'a Settlement>,
 }
 
 impl<'a> Standing<'a> {
@@ -28,6 +32,8 @@ impl<'a> Standing<'a> {
             cost: receipt.cost,
             cost_state: receipt.cost_state,
             subtotal: receipt.subtotal,
+            book_hash: receipt.book_hash.as_deref(),
+            valued_by: None,
         };
         receipt.settlements.iter().fold(own, |before, news| Self {
             status: news.status.unwrap_or(before.status),
@@ -35,6 +41,18 @@ impl<'a> Standing<'a> {
             cost: news.cost,
             cost_state: news.cost_state,
             subtotal: news.subtotal,
+            book_hash: news.book_hash.as_deref(),
+            valued_by: Some(news),
         })
+    }
+
+    /// The word for whose valuation counts: `first`, or the settlement's reason.
+    pub fn valuation(&self) -> &'a str {
+        self.valued_by.map_or("first", |news| &news.reason)
+    }
+
+    /// Whether the prices were looked up again.
+    pub fn is_repriced(&self) -> bool {
+        self.valuation() == Settlement::REPRICE
     }
 }

@@ -118,7 +118,7 @@ fn line(text: &str, count: Count) -> Result<UsageLine, AskError> {
 }
 
 /// The host of a URL: without scheme, user, port and path.
-fn host(url: &str) -> Option<&str> {
+pub(super) fn host(url: &str) -> Option<&str> {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next()?;
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);

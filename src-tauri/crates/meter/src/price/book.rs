@@ -68,10 +68,7 @@ pub(super) struct Found<'a> {
 impl Book {
     /// The book compiled into the program.
     pub fn built_in() -> &'static Self {
-        static BOOK: LazyLock<Book> = LazyLock::new(|| {
-            let (hash, files) = BUILT_IN;
-            Book::closed(hash, files.iter().map(|(id, text)| (*id, Cow::Borrowed(*text))))
-        });
+        static BOOK: LazyLock<Book> = LazyLock::new(Book::default);
         &BOOK
     }
 
@@ -158,6 +155,14 @@ impl Book {
             let model = prices.find(&own.names, id)?;
             Some(Found { model, prices, tiers: Some(&also.tiers) })
         })
+    }
+}
+
+impl Default for Book {
+    /// The same prices as [`Book::built_in`], in a book of its own.
+    fn default() -> Self {
+        let (hash, files) = BUILT_IN;
+        Self::closed(hash, files.iter().map(|(id, text)| (*id, Cow::Borrowed(*text))))
     }
 }
 

@@ -4,6 +4,7 @@
 //! record, the record a version for the instant, the version the tier and a rate for every
 //! line that counted anything. All names of providers and models are data in `prices/`.
 
+mod again;
 mod amount;
 pub mod ask;
 mod book;
@@ -13,6 +14,7 @@ mod naming;
 mod rating;
 mod record;
 
+pub use again::{PassedOver, again};
 pub use amount::BadRate;
 pub use book::Book;
 pub use file::BookError;
@@ -64,4 +66,18 @@ pub struct Valuation {
     pub currency: Currency,
     /// What stands behind it.
     pub state: CostState,
+}
+
+impl Valuation {
+    /// The same where some of the usage is unknown: the sum of the rest is not the cost.
+    #[must_use]
+    pub fn of_partial_usage(mut self) -> Self {
+        if self.state != CostState::ProviderReported
+            && let Some(known) = self.cost.take()
+        {
+            self.subtotal = Some(known);
+            self.state = CostState::Partial;
+        }
+        self
+    }
 }

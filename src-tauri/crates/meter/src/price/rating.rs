@@ -113,6 +113,20 @@ where
     }
 }
 
+/// Whether what the lines cost depends on more than how much was used.
+pub(super) fn depends_on_attributes(book: &Book, query: &Query<'_>) -> bool {
+    !query.local
+        && query.lines.iter().filter(|line| !line.count.is_zero()).any(|line| {
+            let Some(priced) = Priced::find(book, query, line.model.as_deref()) else {
+                return false;
+            };
+            [priced.version, priced.standard].into_iter().flatten().any(|version| {
+                let billed = priced.billed(version, &line.factor);
+                billed.is_some_and(|factor| version.rates.depends_on_attributes(factor))
+            })
+        })
+}
+
 /// The word of the records for the tier that served.
 fn tier<'b: 'q, 'q>(query: &Query<'q>, found: &Found<'b>) -> &'q str {
     let word = query.service_tier.unwrap_or(STANDARD);

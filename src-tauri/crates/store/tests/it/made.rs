@@ -111,6 +111,7 @@ pub(crate) fn full(id: ReceiptId) -> Receipt {
         cost_state: CostState::Disputed,
         subtotal: Some(money("0.25")),
         book_hash: Some("other".into()),
+        note: Some("a list was wrong".into()),
     };
     r.started_at = Timestamp::from_millis(id.minted_at().millis() - 5);
     r.ended_at = Timestamp::from_millis(id.minted_at().millis() - 77_000);

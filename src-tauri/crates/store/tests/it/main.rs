@@ -6,6 +6,7 @@ mod questions;
 mod recording;
 #[cfg(unix)]
 mod recovery;
+mod repricing;
 mod settling;
 mod size;
 mod usage;

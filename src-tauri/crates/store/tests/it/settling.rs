@@ -30,6 +30,7 @@ fn outcome() -> Settlement {
         cost_state: CostState::Priced,
         subtotal: None,
         book_hash: None,
+        note: None,
     }
 }
 
