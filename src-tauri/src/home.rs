@@ -73,7 +73,8 @@ impl Home {
         options.read(true).write(true).create(true).truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&path).with_context(|| format!("could not open `{}`", path.display()))?;
+        let mut file =
+            options.open(&path).with_context(|| format!("could not open `{}`", path.display()))?;
         match file.try_lock() {
             Ok(()) => {
                 file.set_len(0)?;

@@ -117,6 +117,22 @@ fn filters_find_what_they_say() {
 }
 
 #[test]
+fn following_shows_calls_as_they_come() {
+    use std::io::BufRead as _;
+    let gate = Gate::open();
+    let mut following = gate.start_command(&["requests", "--follow", "--json"]);
+    let lines = std::io::BufReader::new(following.stdout.take().expect("piped")).lines();
+    let call = Call::post("/v1/messages", &json!({"model": "standin", "messages": []}));
+    let reply = gate.send(&call.header("x-api-key", "planted"));
+    let id = reply.header("x-tollgate-receipt").map(str::to_owned);
+    let mut shown =
+        lines.map(|line| serde_json::from_str::<Value>(&line.expect("text")).expect("JSON"));
+    assert_eq!(shown.next().expect("the call")["id"].as_str(), id.as_deref());
+    following.kill().expect("it runs until it is stopped");
+    following.wait().expect("it was killed");
+}
+
+#[test]
 fn a_pass_is_stored_as_a_hash_only() {
     let gate = Gate::open();
     let secret = bearer(&gate, "usage:read");

@@ -181,6 +181,14 @@ impl Gate {
         command.args(arguments).stdin(Stdio::null()).output().expect("the binary runs")
     }
 
+    /// Starts a subcommand that goes on; its standard output is to be read.
+    pub(crate) fn start_command(&self, arguments: &[&str]) -> Child {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+        self.at_home(&mut command);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.spawn().expect("the binary runs")
+    }
+
     /// Runs a subcommand that must succeed; what it printed.
     pub(crate) fn says(&self, arguments: &[&str]) -> String {
         let output = self.command(arguments);

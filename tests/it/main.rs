@@ -1,5 +1,6 @@
 //! Drives the real binary: its process, its port, its files, its command line.
 
+mod agents;
 mod bytes;
 mod calls;
 mod contract;
