@@ -46,6 +46,10 @@ pub(crate) fn value(
             valuation
         }
     };
+    if valuation.state == CostState::Free && receipt.usage_state == UsageState::Estimated {
+        // Its lines say that they are estimates; that there is nothing to pay is none.
+        receipt.usage_state = UsageState::None;
+    }
     receipt.lines = valuation.lines;
     receipt.cost = valuation.cost;
     receipt.subtotal = valuation.subtotal;

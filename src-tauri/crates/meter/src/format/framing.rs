@@ -116,7 +116,8 @@ impl Framing {
     /// Shows the next bytes.
     pub(super) fn push(&mut self, bytes: &[u8], declared: Declared, parts: &mut impl Parts) {
         let mut bytes = bytes;
-        if matches!(self, Self::Open(opening) if opening.is_empty() && declared == Declared::Frames) {
+        if matches!(self, Self::Open(opening) if opening.is_empty() && declared == Declared::Frames)
+        {
             // Binary from its first byte on: nothing of it is white space.
             *self = Self::Frames(Frames::default());
         }
