@@ -16,7 +16,7 @@ openai     POST /v1/files                             -> meta          -        
 openai     GET  /v1/files/file-1/content              -> meta          -                  -
 openai     POST /v1/vector_stores                     -> meta          -                  -
 openai     POST /v1/threads/t1/messages               -> meta          -                  -
-openai     POST /v1/fine_tuning/jobs                  -> fine_tuning   -                  -
+openai     POST /v1/fine_tuning/jobs                  -> fine_tuning   openai-job         -
 openai     GET  /v1/nobody/knows                      -> other         -                  -
 azure      POST //openai/deployments/mine/completions -> completion    openai-completions mine
 anthropic  POST /v1/messages                          -> chat          anthropic-messages -

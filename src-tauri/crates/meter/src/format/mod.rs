@@ -28,6 +28,7 @@ mod ollama;
 mod openai_chat;
 mod openai_embeddings;
 mod openai_images;
+mod openai_job;
 mod openai_responses;
 mod openai_speech;
 mod openai_transcription;
@@ -77,6 +78,8 @@ words! {
         CohereEmbed = "cohere-embed",
         /// Ollama's own newline-delimited JSON.
         Ollama = "ollama",
+        /// OpenAI-shaped jobs: batches, fine-tuning, runs.
+        OpenaiJob = "openai-job",
         /// OpenAI-shaped images: generations, edits, variations.
         OpenaiImages = "openai-images",
         /// OpenAI-shaped speech.
@@ -230,6 +233,7 @@ fn shape_of(format: Option<Format>) -> Box<dyn Shape> {
         Some(Format::CohereChat) => Box::new(cohere_chat::Chat::default()),
         Some(Format::CohereEmbed) => Box::new(cohere_embed::Embed),
         Some(Format::Ollama) => Box::new(ollama::Ollama::default()),
+        Some(Format::OpenaiJob) => Box::new(openai_job::Job::default()),
         Some(Format::OpenaiImages) => Box::new(openai_images::Images::default()),
         Some(Format::OpenaiSpeech) => Box::new(openai_speech::Speech::default()),
         Some(Format::OpenaiTranscription) => {

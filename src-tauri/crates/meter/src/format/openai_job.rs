@@ -1,0 +1,146 @@
+//! OpenAI-shaped jobs: batches, fine-tuning, runs of an assistant. Each is an object that is
+//! shown over and over while its status changes; what it used stands there once it is over.
+
+use super::answer::{Answer, Call, name};
+use super::framing::Document;
+use super::trouble::{Failure, Trouble};
+use super::{Guess, NAME_LIMIT, Shape, USAGE_LIMIT, openai_usage};
+use crate::json::{Kind, Want, plain};
+use crate::receipt::{RawUsage, Status};
+use crate::request::TextCount;
+use crate::usage::{Count, Factor};
+
+/// Half price, told by the sort of call alone.
+const BATCH_TIER: &str = "batch";
+
+/// Reads jobs.
+#[derive(Debug, Default)]
+pub(super) struct Job {
+    seen: Snapshot,
+    is_batch: bool,
+    /// The calls of a batch are embeddings.
+    embeds: bool,
+    trained: Option<Count>,
+}
+
+/// What the current document says; a run's stream has others than the run as well.
+#[derive(Debug, Default)]
+struct Snapshot {
+    object: Option<Box<str>>,
+    id: Option<Box<str>>,
+    model: Option<Box<str>>,
+    status: Option<Box<str>>,
+    usage: Option<Box<str>>,
+    trained: Option<Count>,
+    trouble: Trouble,
+}
+
+impl Shape for Job {
+    fn want(&mut self, path: &[&str], kind: Kind) -> Want {
+        match (path, kind) {
+            (["object" | "id" | "model" | "status" | "endpoint"], Kind::String)
+            | (["trained_tokens"], Kind::Number)
+            | (["last_error", "code" | "message"], Kind::String) => Want::Keep(NAME_LIMIT),
+            (["usage"], Kind::Object) => Want::Keep(USAGE_LIMIT),
+            (["last_error"], Kind::Object) => Want::Walk,
+            // A run's stream: pieces of a message.
+            (["delta", "content", _, "text", "value"], Kind::String) => Want::Count,
+            (
+                ["delta"]
+                | ["delta", "content"]
+                | ["delta", "content", _]
+                | ["delta", "content", _, "text"],
+                _,
+            ) => Want::Walk,
+            _ => Want::Skip,
+        }
+    }
+
+    fn kept(&mut self, path: &[&str], json: &str, _answer: &mut Answer) {
+        let text = || Some(plain(json).into());
+        match path {
+            ["object"] => self.seen.object = text(),
+            ["id"] => self.seen.id = text(),
+            ["model"] => self.seen.model = text(),
+            ["status"] => self.seen.status = text(),
+            ["endpoint"] => self.embeds = plain(json).ends_with("/embeddings"),
+            ["usage"] => self.seen.usage = Some(json.into()),
+            ["trained_tokens"] => self.seen.trained = Count::parse(json),
+            ["last_error", field] => self.seen.trouble.kept(&["error", field], json),
+            _ => {}
+        }
+    }
+
+    fn counted(&mut self, _path: &[&str], text: TextCount, answer: &mut Answer) {
+        answer.content(text);
+    }
+
+    fn document(&mut self, document: Document<'_>, answer: &mut Answer) {
+        let seen = std::mem::take(&mut self.seen);
+        let object = seen.object.as_deref().unwrap_or_default();
+        if document != Document::Whole && object != "thread.run" {
+            return;
+        }
+        self.is_batch |= object == "batch";
+        self.settle(seen, answer);
+    }
+
+    fn guess(&self) -> Guess {
+        Guess::Nothing
+    }
+
+    fn bill(&mut self, answer: &mut Answer, call: Call<'_>) {
+        if self.is_batch {
+            name(&mut answer.service_tier, BATCH_TIER);
+        }
+        if self.embeds {
+            answer.lines.extend(openai_usage::embedded(&answer.usage));
+        } else {
+            openai_usage::bill(answer, call);
+        }
+        answer.reported(Factor::TrainTokens, self.trained);
+    }
+}
+
+impl Job {
+    fn settle(&mut self, mut seen: Snapshot, answer: &mut Answer) {
+        for (place, word) in [(&mut answer.id, seen.id), (&mut answer.model, seen.model)] {
+            if word.as_deref().is_some_and(|word| !word.is_empty()) {
+                *place = word;
+            }
+        }
+        let status = seen.status.as_deref().unwrap_or_default();
+        let Some(outcome) = outcome(status) else {
+            answer.outcome = Some(Status::Pending);
+            answer.seen.terminal = true;
+            return;
+        };
+        answer.outcome = (outcome != Status::Succeeded).then_some(outcome);
+        if outcome == Status::Error {
+            let untold = || Failure { word: seen.status.clone(), sentence: None };
+            let failure = seen.trouble.take().unwrap_or_else(untold);
+            answer.fail(failure);
+        }
+        answer.finished(status);
+        if let Some(usage) = &seen.usage {
+            answer.snapshot(usage);
+        }
+        if let Some(trained) = seen.trained {
+            answer.usage_raw = RawUsage::new(&format!("{{\"trained_tokens\":{trained}}}"));
+        }
+        self.trained = seen.trained;
+        answer.complete();
+        answer.seen.usage |= self.trained.is_some();
+    }
+}
+
+/// What a job in this state came to; absent while it is not over.
+fn outcome(status: &str) -> Option<Status> {
+    match status {
+        "completed" | "succeeded" | "incomplete" => Some(Status::Succeeded),
+        "failed" => Some(Status::Error),
+        // What ended before it was done is billed as far as it came.
+        "cancelled" | "expired" => Some(Status::Cancelled),
+        _ => None,
+    }
+}
