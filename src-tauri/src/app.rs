@@ -243,8 +243,14 @@ fn mint(recorder: Recorder) -> gateway::Mint {
 
 fn open(recorder: Recorder) -> gateway::Open {
     Arc::new(move |draft| {
-        let ticket = recorder.open(draft);
-        Box::new(move |receipt| ticket.finish(receipt))
+        let (recorder, ticket) = (recorder.clone(), recorder.open(draft));
+        Box::new(move |finished| {
+            let provider = finished.outcome.is_some().then(|| finished.receipt.provider.clone());
+            ticket.finish(finished.receipt);
+            if let (Some(provider), Some(job)) = (provider, finished.outcome) {
+                recorder.settle(&provider, &job.response_id, job.settlement);
+            }
+        })
     })
 }
 

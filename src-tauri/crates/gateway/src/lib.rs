@@ -21,6 +21,7 @@ mod exchange;
 pub mod guard;
 mod headers;
 pub mod listener;
+mod poll;
 mod proxy;
 mod refusal;
 mod request_body;
@@ -36,6 +37,7 @@ use std::sync::Arc;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
+use meter::receipt::Settlement;
 use meter::{Receipt, ReceiptId, Timestamp};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -49,8 +51,26 @@ pub use upstream::SetUpError;
 /// Called before anything leaves for upstream. It must be quick and must not wait for a database.
 pub type Open = Arc<dyn Fn(&Receipt) -> Finish + Send + Sync>;
 
-/// Takes the finished receipt, exactly once. Called from `Drop` too.
-pub type Finish = Box<dyn FnOnce(Receipt) + Send>;
+/// Takes what a call left behind, exactly once. Called from `Drop` too.
+pub type Finish = Box<dyn FnOnce(Finished) + Send>;
+
+/// What a call leaves behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// Its own receipt.
+    pub receipt: Receipt,
+    /// What it told of a job that an earlier call to the same provider began.
+    pub outcome: Option<Outcome>,
+}
+
+/// How a background job ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The provider's id of the job, which the receipt of the earlier call has too.
+    pub response_id: Box<str>,
+    /// What that receipt is to be completed with.
+    pub settlement: Settlement,
+}
 
 /// Mints an id for a request that began at this instant.
 pub type Mint = Arc<dyn Fn(Timestamp) -> ReceiptId + Send + Sync>;

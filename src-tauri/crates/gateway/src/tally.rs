@@ -24,7 +24,7 @@ use crate::refusal::Refusal;
 use crate::request_body::Upload;
 use crate::scrub::scrub;
 use crate::snapshot::Snapshot;
-use crate::{Finish, Open, valuation};
+use crate::{Finish, Finished, Open, poll, valuation};
 
 /// Response headers that may carry a request id, where the provider's file names none.
 const REQUEST_ID_HEADERS: [&str; 6] = [
@@ -85,6 +85,8 @@ pub(crate) struct Tally {
     decoder: Option<Decoder>,
     seen: Seen,
     tried_ms: u64,
+    /// What a poll's answer told of the job it asks about.
+    job: Option<Box<Receipt>>,
 }
 
 impl std::fmt::Debug for Tally {
@@ -104,6 +106,7 @@ impl Tally {
             decoder: None,
             seen: Seen::default(),
             tried_ms: 0,
+            job: None,
         }
     }
 
@@ -267,6 +270,9 @@ impl Tally {
         if let Some(id) = reading.upstream_request_id {
             receipt.upstream_request_id.get_or_insert(id);
         }
+        if receipt.kind == Kind::Poll {
+            self.job = poll::part(receipt, how);
+        }
         let attempt_end = self.note_ending(how);
         self.settle(attempt_end, Some(how), &lines, reported_cost);
     }
@@ -319,6 +325,8 @@ impl Tally {
                 explain("upstream_timeout", "upstream fell silent before its answer was complete");
                 AttemptEnd::TimedOut
             }
+            // A job in the background goes on without its client.
+            Ending::ClientLeft if receipt.status == Status::Pending => AttemptEnd::Abandoned,
             Ending::ClientLeft if succeeded || seen.content_done => {
                 // The client has all of the answer; it did not wait for the small print.
                 receipt.status = Status::Succeeded;
@@ -327,6 +335,7 @@ impl Tally {
             }
             Ending::ClientLeft => AttemptEnd::Abandoned,
             Ending::Stopped if succeeded => AttemptEnd::Completed,
+            Ending::Stopped if receipt.status == Status::Pending => AttemptEnd::Abandoned,
             Ending::Stopped => {
                 receipt.status = Status::Error;
                 receipt.error_type = Some("tollgate_stopped".into());
@@ -371,9 +380,20 @@ impl Tally {
             duration_ms: receipt.latency_ms.saturating_sub(self.tried_ms),
             ended: attempt_end,
         });
-        valuation::value(receipt, &self.call.snapshot.book, &self.call.host, lines, reported);
+        let (book, host) = (&*self.call.snapshot.book, &*self.call.host);
+        let outcome = if receipt.kind == Kind::Poll {
+            valuation::value(receipt, book, host, &[], None);
+            self.job.take().and_then(|mut job| {
+                valuation::value(&mut job, book, host, &poll::counted(lines), reported);
+                poll::outcome(*job, receipt)
+            })
+        } else {
+            valuation::value(receipt, book, host, lines, reported);
+            None
+        };
         let blank = Receipt::begun(receipt.id, receipt.started_at, "", "");
-        finish(std::mem::replace(receipt, blank));
+        let receipt = std::mem::replace(receipt, blank);
+        finish(Finished { receipt, outcome });
     }
 }
 
@@ -427,7 +447,7 @@ pub(crate) fn deny(mut receipt: Receipt, began: &Began, open: &Open, refusal: &R
     receipt.cost = Some(Money::ZERO);
     receipt.cost_state = CostState::Free;
     let finish = open(&receipt);
-    finish(receipt);
+    finish(Finished { receipt, outcome: None });
 }
 
 /// Who pays for calls to a provider's host: the user's own machine nobody.

@@ -197,6 +197,25 @@ impl Recorder {
         ReceiptId::from_parts(at.max(last + 1), getrandom::u64().unwrap_or_default())
     }
 
+    /// Appends the outcome of a background job to the receipt of the call that began it, at
+    /// most once and without waiting for it. An outcome that cannot be written is logged: it
+    /// can be asked for again.
+    pub fn settle(&self, provider: &str, response_id: &str, settlement: Settlement) {
+        let (provider, response_id) = (provider.to_owned(), response_id.to_owned());
+        let write = move |books: Option<&mut Books>| {
+            let act =
+                |books: &mut Books| settlement::settle(books, &provider, &response_id, &settlement);
+            match books.map(|books| books.write(act)) {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => {
+                    tracing::error!("could not note how a background job ended: {error}");
+                }
+                None => tracing::error!("could not note how a background job ended"),
+            }
+        };
+        self.desk.send(Order::Write(Box::new(write)));
+    }
+
     /// Puts a request down in the in-flight register before anything of it is sent. Should
     /// the process die, this draft becomes its receipt.
     pub fn open(&self, draft: &Receipt) -> Ticket {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use gateway::listener::{self, Limits};
-use gateway::{Gateway, Lifetime, Snapshot};
+use gateway::{Finished, Gateway, Lifetime, Snapshot};
 use meter::provider::{Auth, Provider};
 use meter::{Receipt, ReceiptId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -25,7 +25,7 @@ pub(crate) struct Rig {
     pub(crate) port: u16,
     pub(crate) lifetime: Lifetime,
     pub(crate) opened: Arc<AtomicUsize>,
-    finished: mpsc::UnboundedReceiver<Receipt>,
+    finished: mpsc::UnboundedReceiver<Finished>,
     serving: JoinHandle<()>,
     _snapshot: watch::Sender<Arc<Snapshot>>,
 }
@@ -53,8 +53,8 @@ impl Rig {
         let open: gateway::Open = Arc::new(move |_: &Receipt| {
             count.fetch_add(1, Ordering::SeqCst);
             let sender = sender.clone();
-            Box::new(move |receipt| {
-                let _ = sender.send(receipt);
+            Box::new(move |finished| {
+                let _ = sender.send(finished);
             })
         });
         let lifetime = Lifetime::default();
@@ -102,6 +102,11 @@ impl Rig {
 
     /// The next finished receipt.
     pub(crate) async fn receipt(&mut self) -> Receipt {
+        self.finished().await.receipt
+    }
+
+    /// The next receipt with what came beside it.
+    pub(crate) async fn finished(&mut self) -> Finished {
         let next = tokio::time::timeout(PATIENCE, self.finished.recv()).await;
         next.expect("a receipt in time").expect("the gateway is there")
     }
@@ -115,8 +120,8 @@ impl Rig {
             .expect("stops in time")
             .expect("no panic");
         let mut rest = Vec::new();
-        while let Ok(receipt) = self.finished.try_recv() {
-            rest.push(receipt);
+        while let Ok(finished) = self.finished.try_recv() {
+            rest.push(finished.receipt);
         }
         let ids: HashSet<ReceiptId> = taken.iter().chain(&rest).map(|r| r.id).collect();
         assert_eq!(ids.len(), taken.len() + rest.len(), "a receipt came twice");

@@ -9,7 +9,7 @@ use crate::usage::{Basis, Bound, Factor, UsageLine};
 
 /// Puts the reading together.
 pub(super) fn reading(mut reader: Reader, end: End, asked: &Asked) -> Reading {
-    let status = status(&mut reader, end);
+    let status = background(status(&mut reader, end), &reader, asked);
     let usage_state = bill(&mut reader, status, asked);
     // Some formats never name the model that served: then it is the one in path or body.
     let is_complete = status == Status::Succeeded && reader.read > 0;
@@ -62,6 +62,15 @@ fn status(reader: &mut Reader, end: End) -> Status {
         End::Complete if is_cut => Status::Error,
         End::Complete => settled(&reader.answer),
     }
+}
+
+/// A job in the background goes on when the stream that shows it ends early.
+fn background(status: Status, reader: &Reader, asked: &Asked) -> Status {
+    let answer = &reader.answer;
+    let is_early = answer.failure.is_none() && !reader.is_refused() && !answer.seen.terminal;
+    let is_cut = matches!(status, Status::Cancelled | Status::Error);
+    let goes_on = is_cut && is_early && asked.is_background && answer.id.is_some();
+    if goes_on { Status::Pending } else { status }
 }
 
 fn settled(answer: &Answer) -> Status {

@@ -58,6 +58,20 @@ fn a_jobs_outcome_is_appended_once_and_counts_from_then_on() {
     assert!(questions.verify().unwrap().is_sound());
 }
 
+#[test]
+fn an_outcome_handed_off_behind_its_receipt_finds_it() {
+    let home = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(home.path()).unwrap();
+    let recorder = ledger.recorder();
+    let began = pending(id(0, 0));
+    recorder.open(&began).finish(began.clone());
+    recorder.settle("openai", "resp_1", outcome());
+    recorder.settle("openai", "resp_1", outcome());
+    ledger.close(Duration::from_secs(20));
+    let now = Questions::open(home.path()).unwrap().receipt(began.id).unwrap().unwrap();
+    assert_eq!(now.settlements, [outcome()]);
+}
+
 fn laptop() -> NewPass {
     NewPass {
         label: "laptop".into(),
