@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use api::auth::Local;
+use api::problem::{Code, Problem};
 use api::readers::Readers;
 use api::router::Desk;
 use axum::Router;
@@ -28,6 +29,7 @@ use tower_service::Service as _;
 
 use crate::config::Config;
 use crate::home::{Home, HomeLock};
+use crate::own_prices::{self, OwnPrices};
 use crate::{cli, control, logging, port_holder};
 
 /// How long the ledger may take to write what is left.
@@ -44,6 +46,8 @@ pub(crate) fn serve(listen: &[SocketAddr]) -> anyhow::Result<()> {
     let home = Home::find()?;
     let lock = home.lock()?;
     let config = Config::load(&home.config())?;
+    // Whoever wrote wrong prices wants to hear of it now, not when the bill is wrong.
+    own_prices::read(&home, &config.providers)?;
     logging::start(&home.logs());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ledger = Arc::new(Ledger::open_or_degraded(home.path())?);
@@ -124,13 +128,15 @@ struct Settings {
     home: Home,
     ledger: Arc<Ledger>,
     passes: RwLock<PassBook>,
+    own_prices: OwnPrices,
     publish: watch::Sender<Arc<Snapshot>>,
 }
 
 impl Settings {
     fn new(config: Config, home: Home, ledger: Arc<Ledger>) -> Arc<Self> {
         let publish = watch::Sender::new(Arc::default());
-        let settings = Self { config, home, ledger, passes: RwLock::default(), publish };
+        let (own_prices, passes) = (OwnPrices::default(), RwLock::default());
+        let settings = Self { config, home, ledger, passes, own_prices, publish };
         settings.renew();
         Arc::new(settings)
     }
@@ -142,7 +148,24 @@ impl Settings {
             Ok(book) => *self.passes.write().unwrap_or_else(PoisonError::into_inner) = book,
             Err(error) => tracing::error!("could not read the passes: {error}"),
         }
+        if let Err(error) = self.own_prices.renew(&self.home, &self.config.providers) {
+            tracing::error!("the prices stay as they were: {error:#}");
+        }
         self.publish.send_replace(Arc::new(self.snapshot()));
+    }
+
+    /// Reads the user's own prices anew, puts them in force and hands them out.
+    fn prices(&self) -> Result<Arc<Book>, Problem> {
+        let read = self.own_prices.renew(&self.home, &self.config.providers);
+        let changed = read.map_err(|error| {
+            let said = format!("{error:#}");
+            let (message, hint) = said.split_once("\nhint: ").unwrap_or((&said, "mend it"));
+            Problem::new(Code::Conflict, message).hint(hint)
+        })?;
+        if changed {
+            self.publish.send_replace(Arc::new(self.snapshot()));
+        }
+        Ok(self.own_prices.book())
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -168,6 +191,7 @@ impl Settings {
                 upstream_silence: self.config.idle_timeout,
                 ..Timeouts::default()
             },
+            book: self.own_prices.book(),
             ..Snapshot::default()
         }
     }
@@ -182,12 +206,13 @@ impl Settings {
         let (revision, revised) = watch::channel(0_u64);
         self.ledger.on_changed(move || revision.send_modify(|revision| *revision += 1));
         let (home, on_change, scopes) = (self.home.clone(), Arc::clone(self), Arc::clone(self));
+        let prices = Arc::clone(self);
         api::router::router(Desk {
             readers: Readers::new(Box::new(move || Questions::open(home.path()))),
             ledger: Arc::clone(&self.ledger),
             on_change: Arc::new(move || on_change.renew()),
             scopes: Arc::new(move |secret| scopes.scopes_of(secret)),
-            prices: Arc::new(|| Ok(Arc::new(Book::default()))),
+            prices: Arc::new(move || prices.prices()),
             revision: revised,
             clock: Arc::new(now),
             zone: cli::zone(),

@@ -6,6 +6,7 @@ mod config;
 mod control;
 mod home;
 mod logging;
+mod own_prices;
 mod port_holder;
 
 fn main() -> std::process::ExitCode {

@@ -1,14 +1,18 @@
 //! `tollgate prices`: questions to the price book.
 
-use std::io::{self, BufRead as _, Write as _};
+mod age;
+mod diff;
+mod list;
+mod own;
+mod rate;
 
-use anyhow::bail;
-use api::problem::{Code, ErrorBody, Problem};
 use clap::{Args, Subcommand};
-use meter::price::{Book, ask};
-use meter::provider::Providers;
+use meter::Timestamp;
+use meter::price::Book;
 
-use super::filters::now;
+use super::filters::here;
+use crate::config::Config;
+use crate::own_prices;
 
 /// Asks the price book.
 #[derive(Debug, Args)]
@@ -19,6 +23,11 @@ pub(crate) struct PricesArgs {
 
 #[derive(Debug, Subcommand)]
 enum PricesCommand {
+    List(list::ListArgs),
+    Show(list::ShowArgs),
+    Override(own::OverrideArgs),
+    Diff(diff::DiffArgs),
+    Age(age::AgeArgs),
     /// Rates usage: one JSON object a line on standard input, one answer a line
     ///
     /// A question has `model` and `lines` (factor to count) and may have `id`, `provider` or
@@ -31,35 +40,39 @@ enum PricesCommand {
 
 impl PricesArgs {
     pub(crate) fn run(&self) -> anyhow::Result<()> {
-        match self.command {
-            PricesCommand::Rate => rate(),
+        match &self.command {
+            PricesCommand::List(args) => args.run(),
+            PricesCommand::Show(args) => args.run(),
+            PricesCommand::Override(args) => args.run(),
+            PricesCommand::Diff(args) => args.run(),
+            PricesCommand::Age(args) => args.run(),
+            PricesCommand::Rate => rate::run(),
         }
     }
 }
 
-fn rate() -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    let mut refused = 0;
-    for line in io::stdin().lock().lines() {
-        let line = line?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        let answer = ask::answer(Book::built_in(), Providers::built_in(), now(), &line);
-        let answer = match answer {
-            Ok(answer) => answer,
-            // An answer a line, whatever the line: what comes out can be laid beside what went in.
-            Err(error) => {
-                refused += 1;
-                let problem = Problem::new(Code::BadBody, error.to_string());
-                serde_json::to_string(&ErrorBody { error: problem })?
-            }
-        };
-        writeln!(out, "{answer}")?;
-        out.flush()?;
+/// The list prices with the user's own before them.
+fn book() -> anyhow::Result<Book> {
+    let home = super::home()?;
+    let config = Config::load(&home.config())?;
+    own_prices::read(&home, &config.providers)
+}
+
+/// Reads an instant of a flag; now, if it is left out.
+fn instant(flag: &str, text: Option<&str>) -> anyhow::Result<Timestamp> {
+    let here = here();
+    let Some(text) = text else { return Ok(here.now) };
+    here.instant(text).ok_or_else(|| {
+        let shapes = api::period::INSTANT_SHAPES;
+        anyhow::anyhow!("cannot use `{text}` for {flag}\nhint: {shapes}")
+    })
+}
+
+/// A day of UTC, which is how price lists are dated; with the hour where it is not midnight.
+fn day(at: Timestamp) -> String {
+    let text = at.to_string();
+    match text.strip_suffix("T00:00:00.000Z") {
+        Some(day) => day.to_owned(),
+        None => text,
     }
-    if refused != 0 {
-        bail!("{refused} of the lines could not be rated\nhint: their answers say why");
-    }
-    Ok(())
 }

@@ -57,7 +57,7 @@ impl RepriceArgs {
             screen.json(&done)?;
         } else if done.appended {
             let many = grouped(done.changed);
-            super::remark(&format!("Appended a second valuation to {many} receipts."));
+            super::remark(&format!("Second valuations appended: {many}."));
         } else if done.changed != 0 {
             super::remark("Nothing was changed. Add --yes to append these valuations.");
         }
@@ -120,9 +120,9 @@ fn print(screen: &mut Screen, preview: &Repriced) -> io::Result<()> {
         writeln!(screen)?;
     }
     let (changed, unchanged) = (grouped(preview.changed), grouped(preview.unchanged));
-    writeln!(screen, "{changed} receipts change, {unchanged} stay as they are.")?;
+    writeln!(screen, "Receipts that change: {changed}; that stay as they are: {unchanged}.")?;
     for (why, many) in &preview.passed_over {
-        writeln!(screen, "{} are left alone: they {}.", grouped(*many), words::passed_over(*why))?;
+        writeln!(screen, "Left alone: {} that {}.", grouped(*many), words::passed_over(*why))?;
     }
     writeln!(screen, "{}", painted(FAINT, &format!("Price book {}", preview.book_hash)))
 }

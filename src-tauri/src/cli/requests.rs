@@ -79,6 +79,9 @@ impl List {
         }
         self.print(&layout, &page.requests)?;
         self.screen.flush()?;
+        if !self.json && page.requests.iter().any(|r| Standing::of(r).is_repriced()) {
+            super::remark("* priced again: `tollgate show ID` has both valuations.");
+        }
         if page.requests.is_empty() && !self.json {
             super::remark("No requests match.");
         } else if let Some(next) = page.next {

@@ -10,6 +10,7 @@ mod events;
 pub mod export;
 pub mod passes;
 pub mod period;
+pub mod prices;
 pub mod problem;
 pub mod query;
 pub mod question;

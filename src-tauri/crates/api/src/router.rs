@@ -20,7 +20,7 @@ use crate::period::Here;
 use crate::problem::{Code, Problem};
 use crate::query::{Query, Question};
 use crate::readers::{Readers, stumbled};
-use crate::{download, events, passes, question, reprice};
+use crate::{download, events, passes, prices, question, reprice};
 
 /// What the time is.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -97,6 +97,7 @@ pub fn router(desk: Desk) -> Router {
         .route("/api/v1/events", get(changes))
         .route_layer(middleware::from_fn_with_state(guard(Scope::UsageRead), check));
     let managing = passes::routes()
+        .merge(prices::routes())
         .merge(reprice::routes())
         .route_layer(middleware::from_fn_with_state(guard(Scope::Manage), check));
     reading

@@ -4,4 +4,5 @@ mod desk;
 mod export;
 mod passes;
 mod questions;
+mod reprice;
 mod scopes;

@@ -8,6 +8,7 @@ use std::sync::{LazyLock, OnceLock};
 
 use super::file::{Also, BookError, File, Ids, ModelText, Names, Shared};
 use super::naming;
+use super::overrides::Overrides;
 use super::record::{Model, Problem};
 use crate::money::Currency;
 use crate::usage::Factor;
@@ -22,6 +23,7 @@ const BUILT_IN: (&str, &[(&str, &str)]) = include!(concat!(env!("OUT_DIR"), "/pr
 pub struct Book {
     hash: Box<str>,
     shelves: BTreeMap<Box<str>, Shelf>,
+    pub(super) overrides: Overrides,
 }
 
 /// One provider's file.
@@ -41,7 +43,7 @@ pub(super) struct Prices {
     pub(super) request_decides: bool,
     pub(super) tier_names: BTreeMap<Box<str>, Box<str>>,
     pub(super) billed_as: BTreeMap<Factor, Factor>,
-    names: Names,
+    pub(super) names: Names,
     also: Vec<Also>,
     text: Cow<'static, str>,
     shared: Shared,
@@ -98,12 +100,38 @@ impl Book {
     fn closed<'f>(hash: &str, files: impl Iterator<Item = (&'f str, Cow<'static, str>)>) -> Self {
         let shelf = |text| Shelf { text, open: OnceLock::new() };
         let shelves = files.map(|(id, text)| (id.into(), shelf(text))).collect();
-        Self { hash: hash.into(), shelves }
+        Self { hash: hash.into(), shelves, overrides: Overrides::default() }
+    }
+
+    /// The same with the user's own prices before it, and their hash behind its own.
+    #[must_use]
+    pub fn with(mut self, overrides: Overrides) -> Self {
+        for (id, currency) in overrides.providers() {
+            let currency = currency.unwrap_or_default();
+            let empty = || {
+                let head = serde_json::json!({"provider": id, "currency": currency, "models": []});
+                Shelf { text: Cow::Owned(head.to_string()), open: OnceLock::new() }
+            };
+            self.shelves.entry(id.into()).or_insert_with(empty);
+        }
+        self.hash = format!("{}+{}", self.hash, overrides.hash()).into();
+        self.overrides = overrides;
+        self
     }
 
     /// What identifies this book on a receipt.
     pub fn hash(&self) -> &str {
         &self.hash
+    }
+
+    /// The user's own prices in it.
+    pub fn overrides(&self) -> &Overrides {
+        &self.overrides
+    }
+
+    /// The files as written, by provider.
+    pub(super) fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.shelves.iter().map(|(id, shelf)| (&**id, &*shelf.text))
     }
 
     /// The providers that have a file, by id.

@@ -181,10 +181,11 @@ struct VersionText {
     at_least: BTreeMap<Factor, Count>,
 }
 
-const ALWAYS: Timestamp = Timestamp::from_millis(i64::MIN);
-const NEVER: Timestamp = Timestamp::from_millis(i64::MAX);
+pub(super) const ALWAYS: Timestamp = Timestamp::from_millis(i64::MIN);
+pub(super) const NEVER: Timestamp = Timestamp::from_millis(i64::MAX);
 
-fn instant(text: Option<&str>, otherwise: Timestamp) -> Result<Timestamp, Problem> {
+/// Reads a day, which means its midnight in UTC, or an instant.
+pub(super) fn instant(text: Option<&str>, otherwise: Timestamp) -> Result<Timestamp, Problem> {
     let Some(text) = text else { return Ok(otherwise) };
     let whole = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
     Timestamp::parse(&whole).ok_or_else(|| Problem::Instant(text.into()))

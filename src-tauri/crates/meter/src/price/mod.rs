@@ -9,15 +9,19 @@ mod amount;
 pub mod ask;
 mod book;
 mod calendar;
+mod catalogue;
 mod file;
 mod naming;
+mod overrides;
 mod rating;
 mod record;
 
 pub use again::{PassedOver, again};
 pub use amount::BadRate;
 pub use book::Book;
+pub use catalogue::{ListedModel, ListedVersion};
 pub use file::BookError;
+pub use overrides::{OverrideError, Overrides, OwnPrice};
 pub use rating::rate;
 pub use record::Problem;
 

@@ -1,11 +1,13 @@
 //! One rating: which record, version, tier and rate each line gets, and what stands below.
 
 use super::amount::Ratio;
-use super::book::{Book, Found, is_at};
+use super::book::{Book, Found, Prices, is_at};
+use super::overrides::Own;
 use super::record::{self, Multiplier, Price, Rates, Version};
 use super::{Query, Valuation};
 use crate::money::{Currency, Money};
 use crate::receipt::{CostState, Kind, Line};
+use crate::time::Timestamp;
 use crate::usage::{Basis, Count, Factor, Unit, UsageLine};
 
 /// The tier of a request that says nothing else.
@@ -19,10 +21,10 @@ const BATCH: &str = "batch";
 /// for which there is nothing to pay (its usage state is `none`) only the caller knows.
 /// A line that counted zero needs no rate; a model without a record prices nothing at all.
 pub fn rate(book: &Book, query: &Query<'_>) -> Valuation {
-    if query.local {
+    let main = Priced::find(book, query, None);
+    if query.local && !main.is_some_and(|priced| priced.by_user == ByUser::Price) {
         return nothing_to_pay(query);
     }
-    let main = Priced::find(book, query, None);
     let mut lines: Vec<Line> = Vec::with_capacity(query.lines.len() + 1);
     for line in query.lines {
         let priced = match line.model.as_deref() {
@@ -51,6 +53,19 @@ struct Priced<'b, 'q> {
     /// All multipliers that apply here, as one. Absent: it does not fit.
     factor: Option<Ratio>,
     prompt: u64,
+    by_user: ByUser,
+    /// What the user pays of all of it.
+    discount: Ratio,
+}
+
+/// What of a price the user has a say in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ByUser {
+    Nothing,
+    /// Which model's list price it is, or how much of it is paid.
+    Terms,
+    /// The price itself.
+    Price,
 }
 
 impl<'b, 'q> Priced<'b, 'q>
@@ -58,35 +73,47 @@ where
     'b: 'q,
 {
     /// `of_line` names another model than the receipt's own, such as an adviser's.
-    fn find(book: &'b Book, query: &Query<'q>, of_line: Option<&str>) -> Option<Self> {
+    fn find(book: &'b Book, query: &Query<'q>, of_line: Option<&'q str>) -> Option<Self> {
         let own = book.prices(query.provider)?;
-        if query.host.is_some_and(|host| own.other_prices_at.iter().any(|at| is_at(at, host))) {
-            return None;
-        }
-        let find = |id| book.find(query.provider, id);
-        let found = match (of_line, query.model_served, query.model_requested) {
-            (Some(id), _, _) => find(id)?,
-            (None, Some(served), Some(requested)) if own.request_decides => {
-                find(requested).or_else(|| find(served))?
-            }
-            (None, Some(served), _) => find(served)?,
-            (None, None, Some(requested)) if !own.user_named => find(requested)?,
-            (None, None, _) => return None,
+        let asked = Asked::of(book, own, query, of_line);
+        let version = |found: &Found<'b>| {
+            let tier = tier(query, found);
+            (tier, found.version(tier, query.at))
         };
-        let tier = tier(query, &found);
+        let user = asked.price(own, |found| version(&found).1.is_some());
+        let found = match user {
+            Some(found) => found,
+            None => asked.listed(book, own, query, of_line)?,
+        };
+        let (tier, version) = version(&found);
         let standard = record::at(&found.model.standard, query.at);
-        let version = if tier == STANDARD {
-            standard
-        } else if found.tiers.is_some_and(|tiers| !tiers.iter().any(|known| **known == *tier)) {
-            None
-        } else {
-            let versions = found.model.tiers.get(tier);
-            versions.and_then(|versions| record::at(versions, query.at))
-        };
         let mut here = found.model.multipliers.iter().filter(|m| applies(m, query));
         let factor = here.try_fold(Ratio::ONE, |all, multiplier| all.times(multiplier.by));
         let prompt = prompt(query.lines, of_line);
-        Some(Self { found, tier, version, standard, factor, prompt })
+        let discount = asked.discount(own, query).filter(|_| user.is_none());
+        let by_user = match (user, discount, asked.alias) {
+            (Some(_), _, _) => ByUser::Price,
+            (None, None, None) => ByUser::Nothing,
+            (None, _, _) => ByUser::Terms,
+        };
+        let discount = discount.unwrap_or(Ratio::ONE);
+        Some(Self { found, tier, version, standard, factor, prompt, by_user, discount })
+    }
+
+    /// What names the price on the receipt.
+    fn named(&self, version: &Version) -> Box<str> {
+        match self.by_user {
+            ByUser::Nothing | ByUser::Price => version.name.clone(),
+            ByUser::Terms => format!("{}, override", version.name).into(),
+        }
+    }
+
+    /// What the receipt says about what the user pays of it: ` × 4/5 override`.
+    fn terms(&self) -> String {
+        match self.discount {
+            Ratio::ONE => String::new(),
+            part => format!(" × {part} override"),
+        }
     }
 
     /// What the receipt says about the multipliers: ` × 11/10 us`.
@@ -110,6 +137,85 @@ where
             factor = self.found.prices.billed_as.get(factor)?;
         }
         None
+    }
+}
+
+impl<'b> Found<'b> {
+    /// The version of a tier that holds at an instant.
+    fn version(&self, tier: &str, at: Timestamp) -> Option<&'b Version> {
+        if tier == STANDARD {
+            return record::at(&self.model.standard, at);
+        }
+        if self.tiers.is_some_and(|tiers| !tiers.iter().any(|known| **known == *tier)) {
+            return None;
+        }
+        record::at(self.model.tiers.get(tier)?, at)
+    }
+}
+
+/// Whose price is asked for: the ids on the wire, and what the user says about them.
+struct Asked<'b, 'q> {
+    user: Option<&'b Own>,
+    /// The one that counts first.
+    ids: [Option<&'q str>; 2],
+    /// What the user's name for it stands for.
+    alias: Option<&'b str>,
+}
+
+impl<'b, 'q> Asked<'b, 'q> {
+    fn of(book: &'b Book, own: &Prices, query: &Query<'q>, of_line: Option<&'q str>) -> Self {
+        let user = book.overrides.of(query.provider);
+        let ids = match of_line {
+            Some(id) => [Some(id), None],
+            None if own.request_decides => [query.model_requested, query.model_served],
+            None => [query.model_served, query.model_requested],
+        };
+        let stands_for = |id: &str| user?.alias(id, query.at);
+        let alias = ids.into_iter().flatten().find_map(stands_for);
+        Self { user, ids, alias }
+    }
+
+    fn named(&self) -> impl Iterator<Item = &str> {
+        self.alias.into_iter().chain(self.ids.into_iter().flatten().take(1))
+    }
+
+    /// The user's own price, where one holds.
+    fn price(&self, own: &'b Prices, holds: impl Fn(Found<'b>) -> bool) -> Option<Found<'b>> {
+        let found = |model| Found { model, prices: own, tiers: None };
+        let user = self.user?;
+        let price = |id| user.price(&own.names, id, |model| holds(found(model)));
+        self.named().find_map(price).map(found)
+    }
+
+    fn discount(&self, own: &Prices, query: &Query<'_>) -> Option<Ratio> {
+        let user = self.user?;
+        self.named().find_map(|id| user.discount(&own.names, id, query.at))
+    }
+
+    /// The list price: of what the user's name stands for, else by the ids on the wire.
+    fn listed(
+        &self,
+        book: &'b Book,
+        own: &Prices,
+        query: &Query<'_>,
+        of_line: Option<&str>,
+    ) -> Option<Found<'b>> {
+        if query.host.is_some_and(|host| own.other_prices_at.iter().any(|at| is_at(at, host))) {
+            return None;
+        }
+        let find = |id| book.find(query.provider, id);
+        if let Some(model) = self.alias {
+            return find(model);
+        }
+        match (of_line, query.model_served, query.model_requested) {
+            (Some(id), _, _) => find(id),
+            (None, Some(served), Some(requested)) if own.request_decides => {
+                find(requested).or_else(|| find(served))
+            }
+            (None, Some(served), _) => find(served),
+            (None, None, Some(requested)) if !own.user_named => find(requested),
+            (None, None, _) => None,
+        }
     }
 }
 
@@ -213,7 +319,7 @@ fn with_money(query: &Query<'_>, priced: Option<&Priced<'_, '_>>, usage: &UsageL
     let get = |rates| Rates::get(rates, factor, usage);
     let Some((price, row)) = version.price(query, priced.prompt, get) else { return line };
     let tier = row.map_or_else(|| tier.to_owned(), |row| format!("{tier} {row}"));
-    let line = Line { price_version: Some(version.name.clone()), ..line };
+    let line = Line { price_version: Some(priced.named(version)), ..line };
     match price {
         Price::Unknown => unpriced(usage),
         Price::Disputed(range) => {
@@ -224,9 +330,11 @@ fn with_money(query: &Query<'_>, priced: Option<&Priced<'_, '_>>, usage: &UsageL
             let least = version.at_least.get(&usage.factor).filter(|_| !usage.count.is_zero());
             let count = least.map_or(usage.count, |least| usage.count.max(*least));
             let factor = if is_fee { Some(Ratio::ONE) } else { priced.factor };
+            let factor = factor.and_then(|factor| factor.times(priced.discount));
             let amount = factor.and_then(|factor| Some((factor, rate.amount(count, factor)?)));
             let Some((factor, amount)) = amount else { return unpriced(usage) };
             let tier = if is_fee { tier } else { tier + &priced.places(query) };
+            let tier = tier + &priced.terms();
             let (rate, tier) = (Some(rate.text(factor)), Some(tier.into()));
             Line { rate, tier, amount: Some(amount), ..line }
         }

@@ -1,0 +1,34 @@
+//! `/api/v1/prices`: the prices in force.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::routing::post;
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+
+use crate::problem::Problem;
+use crate::readers::stumbled;
+use crate::router::Desk;
+
+/// Which prices are in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PricesInForce {
+    /// What identifies them on receipts.
+    pub book_hash: String,
+    /// How many entries of the user's own are among them.
+    pub own: usize,
+}
+
+pub(crate) fn routes() -> Router<Desk> {
+    Router::new().route("/api/v1/prices/override", post(renew))
+}
+
+/// Reads the user's own prices anew.
+async fn renew(State(desk): State<Desk>) -> Result<Json<PricesInForce>, Problem> {
+    let prices = Arc::clone(&desk.prices);
+    let read = tokio::task::spawn_blocking(move || prices());
+    let book = read.await.unwrap_or_else(|_| Err(stumbled()))?;
+    let own = book.overrides().entries.len();
+    Ok(Json(PricesInForce { book_hash: book.hash().to_owned(), own }))
+}

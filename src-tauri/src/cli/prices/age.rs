@@ -1,0 +1,132 @@
+//! `tollgate prices age`: how fresh the book is, by the newest change of each provider that it
+//! knows of, and what it expects to change.
+
+use std::io::Write as _;
+
+use clap::Args;
+use meter::Timestamp;
+use meter::price::{Book, ListedModel};
+use serde::Serialize;
+
+use super::super::filters::now;
+use super::super::screen::{FAINT, ODD, Screen, painted};
+use super::super::table::{self, Align, Cell, Column};
+use super::day;
+
+/// Days after which a book is worth renewing.
+const STALE: i64 = 45;
+const DAY: i64 = 24 * 60 * 60 * 1000;
+
+/// Shows how fresh the price book is, and which prices are due to change
+#[derive(Debug, Args)]
+pub(super) struct AgeArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Age<'a> {
+    book_hash: &'a str,
+    models: usize,
+    /// The newest change that is in force.
+    newest: Option<Timestamp>,
+    /// Since then.
+    days: Option<i64>,
+    stale: bool,
+    providers: Vec<ProviderAge<'a>>,
+    /// Changes that are announced.
+    due: Vec<Due<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct ProviderAge<'a> {
+    provider: &'a str,
+    models: usize,
+    newest: Option<Timestamp>,
+}
+
+#[derive(Debug, Serialize)]
+struct Due<'a> {
+    provider: &'a str,
+    model: &'a str,
+    at: Timestamp,
+}
+
+const COLUMNS: &[Column] = &[
+    Column::new("provider", Align::Left, 0),
+    Column::new("models", Align::Right, 0),
+    Column::new("newest change", Align::Left, 0),
+];
+
+impl AgeArgs {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        let (book, now) = (Book::built_in(), now());
+        let models = book.catalogue();
+        let age = Age::of(book, &models, now);
+        let mut screen = Screen::take();
+        if self.json {
+            screen.json(&age)?;
+            return Ok(screen.flush()?);
+        }
+        let rows: Vec<Vec<Cell>> = age.providers.iter().map(row).collect();
+        table::print(&mut screen, COLUMNS, &rows)?;
+        for due in &age.due {
+            writeln!(screen, "{} at {} changes on {}", due.model, due.provider, day(due.at))?;
+        }
+        if let (Some(newest), Some(days)) = (age.newest, age.days) {
+            let said = format!("The newest change is of {}, {days} days ago", day(newest));
+            writeln!(screen, "{}", painted(if age.stale { ODD } else { FAINT }, &said))?;
+        }
+        writeln!(screen, "{}", painted(FAINT, &format!("Price book {}", age.book_hash)))?;
+        screen.flush()?;
+        if age.stale {
+            super::super::remark(&format!(
+                "No change for more than {STALE} days: install a newer Tollgate to be sure of prices."
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn row(age: &ProviderAge<'_>) -> Vec<Cell> {
+    let newest = age.newest.map(day);
+    vec![
+        Cell::new(age.provider),
+        Cell::new(age.models.to_string()),
+        Cell::optional(newest.as_deref()),
+    ]
+}
+
+impl<'a> Age<'a> {
+    fn of(book: &'a Book, models: &'a [ListedModel], now: Timestamp) -> Self {
+        let newest = |models: &mut dyn Iterator<Item = &ListedModel>| {
+            let starts = models.flat_map(|m| m.versions.iter().filter_map(|v| v.from));
+            starts.filter(|from| *from <= now).max()
+        };
+        let providers = book.providers().map(|provider| {
+            let of = || models.iter().filter(|model| *model.provider == *provider);
+            ProviderAge { provider, models: of().count(), newest: newest(&mut of()) }
+        });
+        let mut due: Vec<Due<'a>> = Vec::new();
+        for model in models {
+            let starts = model.versions.iter().filter_map(|v| v.from).filter(|from| *from > now);
+            due.extend(starts.min().map(|at| Due {
+                provider: &model.provider,
+                model: &model.id,
+                at,
+            }));
+        }
+        let newest_of_all = newest(&mut models.iter());
+        let days = newest_of_all.map(|at| (now.millis() - at.millis()) / DAY);
+        Self {
+            book_hash: book.hash(),
+            models: models.len(),
+            newest: newest_of_all,
+            days,
+            stale: days.is_some_and(|days| days > STALE),
+            providers: providers.collect(),
+            due,
+        }
+    }
+}
