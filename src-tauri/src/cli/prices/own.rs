@@ -14,19 +14,19 @@ use crate::own_prices;
 #[derive(Debug, Args)]
 #[command(after_help = r#"The file, whose entries win over the list from `from` up to `to`:
   [[price]]                      # a negotiated rate, or your own server's; for all models without `model`
-  provider = "openai"
-  model = "gpt-5"
-  from = "2026-01-01"
-  rates = { "input.text" = "1.00", "output.text" = "8" }
+  provider = 'openai'
+  model = 'gpt-5'
+  from = '2026-01-01'
+  rates = { 'input.text' = '1.00', 'output.text' = '8' }
 
   [[discount]]                   # what you pay of the list price
-  provider = "anthropic"
-  pay = "4/5"
+  provider = 'anthropic'
+  pay = '4/5'
 
   [[alias]]                      # a deployment, ARN or fine-tune, and the model whose price holds
-  provider = "azure"
-  name = "my-deployment"
-  model = "gpt-5""#)]
+  provider = 'azure'
+  name = 'my-deployment'
+  model = 'gpt-5'"#)]
 pub(super) struct OverrideArgs {
     /// Also let a running Tollgate read it now
     #[arg(long)]
