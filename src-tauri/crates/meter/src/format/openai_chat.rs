@@ -21,6 +21,9 @@ pub(super) struct Chat {
     /// Usage that counts only if this is a stream.
     streamed_usage: Option<Box<str>>,
     cites_the_web: bool,
+    has_choices: bool,
+    /// Documents of some other shape have passed.
+    is_foreign: bool,
 }
 
 /// The choice that is being read.
@@ -44,11 +47,15 @@ impl Shape for Chat {
             (["usage"] | ["x_groq", "usage"] | ["choices", _, "usage"], Kind::Object) => {
                 Want::Keep(USAGE_LIMIT)
             }
-            (["choices"] | ["choices", _] | ["x_groq"], _) => Want::Walk,
+            (["choices"], _) => {
+                self.has_choices = true;
+                Want::Walk
+            }
+            (["choices", _] | ["x_groq"], _) => Want::Walk,
             (["x_groq", "id" | "error"], Kind::String) => Want::Keep(NAME_LIMIT),
             (["choices", _, "index"], Kind::Number) => Want::Keep(8),
             (["choices", _, "finish_reason"], Kind::String) => Want::Keep(NAME_LIMIT),
-            (["choices", _, "text"], Kind::String) => Want::Count,
+            (["choices", _, "text"] | ["value"], Kind::String) => Want::Count,
             (["choices", _, "delta" | "message", rest @ ..], _) => want_of_message(rest, kind),
             _ => Want::Skip,
         }
@@ -98,6 +105,7 @@ impl Shape for Chat {
     }
 
     fn document(&mut self, document: Document<'_>, answer: &mut Answer) {
+        self.is_foreign |= !self.has_choices;
         let streamed = self.streamed_usage.take();
         if document == Document::Whole {
             return answer.complete();
@@ -112,6 +120,11 @@ impl Shape for Chat {
             answer.seen.usage = true;
             answer.seen.terminal = true;
         }
+    }
+
+    fn marks_its_end(&self) -> bool {
+        // Servers with a completion stream of their own (`value` pieces) end it without a word.
+        self.has_choices || !self.is_foreign
     }
 
     fn bill(&mut self, answer: &mut Answer, call: Call<'_>) {
