@@ -17,6 +17,7 @@ mod bedrock_converse;
 mod bedrock_invoke;
 mod cohere_chat;
 mod cohere_embed;
+mod dashscope;
 mod estimate;
 mod framing;
 mod gemini_embed;
@@ -24,6 +25,7 @@ mod gemini_generate;
 mod gemini_interactions;
 mod gemini_usage;
 mod members;
+mod ocr;
 mod ollama;
 mod openai_chat;
 mod openai_embeddings;
@@ -76,6 +78,10 @@ words! {
         CohereChat = "cohere-chat",
         /// Cohere's own embeddings.
         CohereEmbed = "cohere-embed",
+        /// DashScope's own calls and tasks.
+        Dashscope = "dashscope",
+        /// Documents read by OCR.
+        Ocr = "ocr",
         /// Ollama's own newline-delimited JSON.
         Ollama = "ollama",
         /// OpenAI-shaped jobs: batches, fine-tuning, runs.
@@ -232,6 +238,8 @@ fn shape_of(format: Option<Format>) -> Box<dyn Shape> {
         Some(Format::GeminiEmbed) => Box::new(gemini_embed::Embed),
         Some(Format::CohereChat) => Box::new(cohere_chat::Chat::default()),
         Some(Format::CohereEmbed) => Box::new(cohere_embed::Embed),
+        Some(Format::Dashscope) => Box::new(dashscope::Native::default()),
+        Some(Format::Ocr) => Box::new(ocr::Ocr),
         Some(Format::Ollama) => Box::new(ollama::Ollama::default()),
         Some(Format::OpenaiJob) => Box::new(openai_job::Job::default()),
         Some(Format::OpenaiImages) => Box::new(openai_images::Images::default()),
