@@ -261,7 +261,9 @@ impl Tally {
         receipt.response_id = reading.response_id;
         receipt.finish_reason = reading.finish_reason;
         receipt.service_tier = reading.service_tier;
-        receipt.region = reading.region;
+        let provider = self.call.snapshot.providers.get(&receipt.provider);
+        let by_host = || provider?.region_of(&self.call.host);
+        receipt.region = reading.region.or_else(by_host);
         receipt.error_type = reading.error_type;
         receipt.error_message = error_message.map(|said| scrub(&said, &self.call.secrets));
         receipt.usage_raw = reading.usage_raw;

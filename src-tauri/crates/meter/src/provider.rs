@@ -78,7 +78,8 @@ pub struct Provider {
     /// Where reasoning is counted when totals do not tell.
     #[serde(default)]
     pub reasoning: Reasoning,
-    /// Hosts that are this provider: exact names, or `.suffix` for a registered suffix.
+    /// Hosts that are this provider: exact names, `.suffix` for a registered suffix, or a name
+    /// with `{region}` in it, such as `{region}.api.example.com`.
     #[serde(default)]
     pub hosts: Vec<Box<str>>,
     /// Response headers that may carry the provider's request id, best first.
@@ -165,14 +166,29 @@ impl Provider {
         Route { verb, ..Route::default() }
     }
 
-    /// Whether `host` (no port) belongs to this provider, by exact name or registered suffix.
+    /// Whether `host` (no port) belongs to this provider.
     pub fn owns_host(&self, host: &str) -> bool {
         let host = host.to_ascii_lowercase();
         self.hosts.iter().any(|known| match known.strip_prefix('.') {
             Some(_) => host.ends_with(&**known) && host.len() > known.len(),
-            None => **known == *host,
+            None => **known == *host || region_in(known, &host).is_some(),
         })
     }
+
+    /// The region that the name of `host` (no port) tells.
+    pub fn region_of(&self, host: &str) -> Option<Box<str>> {
+        let host = host.to_ascii_lowercase();
+        self.hosts.iter().find_map(|known| region_in(known, &host)).map(Into::into)
+    }
+}
+
+/// What stands for `{region}` in a host of this pattern: never more than a part of a label, so
+/// that nobody else's domain can end up in it.
+fn region_in<'h>(pattern: &str, host: &'h str) -> Option<&'h str> {
+    let (open, close) = pattern.split_once("{region}")?;
+    let region = host.strip_prefix(open)?.strip_suffix(close)?;
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    (!region.is_empty() && region.bytes().all(is_word)).then_some(region)
 }
 
 /// Matches the pattern against the last segments; `Some(model)` on a match.
@@ -271,7 +287,7 @@ impl Providers {
         self.by_id.values()
     }
 
-    /// The one that owns this host, by exact name or registered suffix.
+    /// The one that owns this host.
     pub fn by_host(&self, host: &str) -> Option<&Provider> {
         self.iter().find(|provider| provider.owns_host(host))
     }
@@ -305,5 +321,32 @@ mod tests {
         assert!(
             !provider.owns_host("api.x.test.evil.com") && !provider.owns_host("evilapi.x.test")
         );
+    }
+
+    #[test]
+    fn a_region_is_a_part_of_a_label() {
+        let mut provider = Provider::declared("x", "http://x");
+        provider.hosts = vec!["{region}-api.x.test".into(), "api.{region}.x.test".into()];
+        assert_eq!(provider.region_of("EU-west4-api.x.test").as_deref(), Some("eu-west4"));
+        assert_eq!(provider.region_of("api.us.x.test").as_deref(), Some("us"));
+        assert!(provider.owns_host("eu-west4-api.x.test"));
+        for other in ["-api.x.test", "evil.test/-api.x.test", "a.b-api.x.test", "api..x.test"] {
+            assert!(!provider.owns_host(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn regional_hosts_tell_whose_they_are_and_where() {
+        for (host, id, region) in [
+            ("us-east5-aiplatform.googleapis.com", "vertex", Some("us-east5")),
+            ("aiplatform.eu.rep.googleapis.com", "vertex", Some("eu")),
+            ("aiplatform.googleapis.com", "vertex", None),
+            ("bedrock-runtime.us-gov-west-1.amazonaws.com", "bedrock", Some("us-gov-west-1")),
+        ] {
+            let provider = Providers::built_in().by_host(host);
+            assert_eq!(provider.map(|known| &*known.id), Some(id), "{host}");
+            assert_eq!(provider.and_then(|known| known.region_of(host)).as_deref(), region);
+        }
+        assert!(Providers::built_in().by_host("evil-aiplatform.googleapis.com.x.test").is_none());
     }
 }
