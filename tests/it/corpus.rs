@@ -151,8 +151,9 @@ fn cases_of(said: &str) -> usize {
     first.expect("the runner tells how many")
 }
 
-/// The kinds whose formats are built.
-const BUILT: &str = r"(openai\.(chat|completions|embeddings|responses)|anthropic|gemini\.(generate|embed|count_tokens|openai_chat)|ollama\.(chat|native_chat|native_generate)|openrouter\.(chat|embeddings|responses)|deepseek|groq|xai\.responses|local-openai)\b";
+/// The kinds whose formats are built. A response that is only retrieved has nothing to pay for
+/// itself, and the recordings do not have the call that began it.
+const BUILT: &str = r"(openai\.(chat|completions|embeddings|responses(?!\.retrieve))|anthropic|gemini\.(generate|embed|count_tokens|openai_chat)|ollama\.(chat|native_chat|native_generate)|openrouter\.(chat|embeddings|responses)|deepseek|groq|xai\.responses|local-openai)\b";
 
 /// Recorded calls whose usage contradicts itself: more read and written than there was, and
 /// more reasoning than output. Their receipts carry an anomaly instead of a negative count.
