@@ -49,6 +49,8 @@ struct Expected {
     usage_state: String,
     /// Each `factor count`, then ` of MODEL`, basis and bound where they are not the usual.
     lines: Vec<String>,
+    /// Each `factor key=value`: what a price depends on besides.
+    attributes: Option<Vec<String>>,
     #[serde(default)]
     anomalies: Vec<String>,
     model: Option<String>,
@@ -217,6 +219,8 @@ fn check(case: &Case, reading: &Reading) {
     let context = format!("{name} ({})", case.call.shows);
     assert_eq!(reading.status.as_str(), want.status, "{context}");
     assert_eq!(reading.lines.iter().map(line).collect::<Vec<_>>(), want.lines, "{context}");
+    let attributes: Vec<String> = reading.lines.iter().flat_map(attributes).collect();
+    assert_eq!(&attributes, want.attributes.as_ref().unwrap_or(&attributes), "{context}");
     assert_eq!(reading.usage_state.as_str(), want.usage_state, "{context}");
     let flags: Vec<&str> = reading.anomalies.iter().map(|a| a.as_str()).collect();
     assert_eq!(flags, want.anomalies, "{context}");
@@ -237,6 +241,10 @@ fn check(case: &Case, reading: &Reading) {
     }
     let cost = reading.reported_cost.as_ref().map(|cost| cost.amount.to_string());
     assert!(want.reported_cost.is_none() || want.reported_cost == cost, "{context}: {cost:?}");
+}
+
+fn attributes(line: &UsageLine) -> impl Iterator<Item = String> {
+    line.attributes.iter().map(|(key, value)| format!("{} {key}={value}", line.factor))
 }
 
 fn line(line: &UsageLine) -> String {

@@ -8,6 +8,8 @@ use crate::usage::{Factor, UsageLine};
 
 /// Containers told apart; more are counted as one.
 const CONTAINER_LIMIT: usize = 16;
+/// The older search tool, and the value that marks its calls for the price book.
+const PREVIEW: &str = "web_search_preview";
 
 /// What was called, as far as the output tells, and what the response says about it.
 #[derive(Debug, Default)]
@@ -19,7 +21,16 @@ pub(super) struct Hosted {
     tool: Tool,
     /// The model of the image tool, as configured.
     image_model: Option<Box<str>>,
+    search: Search,
     usage: Leaves,
+}
+
+/// Which tool the web was searched with, as configured: their fees differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Search {
+    #[default]
+    Current,
+    Preview,
 }
 
 #[derive(Debug, Default)]
@@ -80,8 +91,11 @@ impl Hosted {
         match path {
             ["tools", _] => {
                 let tool = std::mem::take(&mut self.tool);
-                if tool.kind.as_deref() == Some("image_generation") {
-                    self.image_model = tool.model;
+                match tool.kind.as_deref().unwrap_or_default() {
+                    "image_generation" => self.image_model = tool.model,
+                    // With or without a date behind it.
+                    kind if kind.starts_with(PREVIEW) => self.search = Search::Preview,
+                    _ => {}
                 }
             }
             ["output", _] | ["item"] => {
@@ -126,6 +140,10 @@ impl Hosted {
                 answer.derived(Factor::ToolWebSearch, self.all.searches);
             }
             Some(_) | None => {}
+        }
+        if self.search == Search::Preview {
+            let searches = answer.lines.iter_mut().filter(|l| l.factor == Factor::ToolWebSearch);
+            searches.for_each(|line| line.attributes.push(("tool".into(), PREVIEW.into())));
         }
         if self.all.file_searches > 0 && !is_told(answer, Factor::ToolFileSearch) {
             answer.derived(Factor::ToolFileSearch, self.all.file_searches);
