@@ -11,6 +11,7 @@ mod guard;
 mod house;
 mod ledger;
 mod lifetime;
+mod prices;
 mod sdk;
 mod secrets;
 mod soak;

@@ -168,9 +168,9 @@ impl Overrides {
             false => Err(format!("there is no provider `{id}`")),
         };
         for entry in &file.price {
-            for rate in entry.get_ref().rates.values() {
-                check_rate(entry.get_ref(), rate.get_ref())
-                    .map_err(|reason| at(rate.span(), reason))?;
+            for (key, rate) in &entry.get_ref().rates {
+                let alone = [(key.clone(), rate.get_ref().clone())].into();
+                Rates::read(&alone).map_err(|problem| at(rate.span(), said(problem)))?;
             }
             let added = provider(&entry.get_ref().provider)
                 .and_then(|()| own.add_price(entry.get_ref(), book));
@@ -326,12 +326,6 @@ fn span(from: Option<&str>, to: Option<&str>) -> Result<(Timestamp, Timestamp), 
         return Err("it ends before it begins".to_owned());
     }
     Ok((from, to))
-}
-
-fn check_rate(entry: &PriceText, rate: &str) -> Result<(), String> {
-    let of_rate = entry.rates.iter().filter(|(_, text)| **text.get_ref() == *rate);
-    let alone: RatesText = of_rate.map(|(key, _)| (key.clone(), rate.into())).collect();
-    Rates::read(&alone).map(|_| ()).map_err(said)
 }
 
 fn said(problem: Problem) -> String {
