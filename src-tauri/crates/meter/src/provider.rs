@@ -341,6 +341,7 @@ mod tests {
             ("us-east5-aiplatform.googleapis.com", "vertex", Some("us-east5")),
             ("aiplatform.eu.rep.googleapis.com", "vertex", Some("eu")),
             ("aiplatform.googleapis.com", "vertex", None),
+            ("bedrock-mantle.us-east-1.api.aws", "bedrock-mantle", Some("us-east-1")),
             ("bedrock-runtime.us-gov-west-1.amazonaws.com", "bedrock", Some("us-gov-west-1")),
         ] {
             let provider = Providers::built_in().by_host(host);

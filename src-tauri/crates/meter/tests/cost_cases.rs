@@ -188,7 +188,9 @@ fn the_built_in_book_can_be_read_whole() {
     book.check().unwrap();
     assert!(book.providers().count() > 20);
     for provider in book.providers() {
-        assert!(!book.models(provider).is_empty(), "{provider}");
+        // Some sell only what stands in another provider's list.
+        let resells = provider == "bedrock-mantle";
+        assert_eq!(book.models(provider).is_empty(), resells, "{provider}");
     }
 }
 
