@@ -53,9 +53,9 @@ impl Leaves {
         paths.iter().find_map(|path| self.count(path))
     }
 
-    /// The amount at a path.
+    /// The amount at a path, rounded to what [`Money`] holds.
     pub(crate) fn money(&self, path: &str) -> Option<Money> {
-        self.text(path)?.parse().ok().filter(|amount| *amount >= Money::ZERO)
+        Money::rounded(self.text(path)?).ok().filter(|amount| *amount >= Money::ZERO)
     }
 
     /// All paths with their values.

@@ -38,6 +38,24 @@ impl Money {
     }
 }
 
+impl Money {
+    /// Reads decimal text like [`FromStr`], but rounds half to even what lies behind the
+    /// eighteenth decimal: somebody else's amount may have been a binary fraction once.
+    ///
+    /// # Errors
+    /// Those of [`FromStr`], short of too many decimals.
+    pub fn rounded(text: &str) -> Result<Self, ParseMoneyError> {
+        read(text, Excess::Round)
+    }
+}
+
+/// What to do with digits behind the eighteenth decimal.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Excess {
+    Refuse,
+    Round,
+}
+
 /// Why a text is not an amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseMoneyError {
@@ -54,42 +72,63 @@ impl FromStr for Money {
 
     /// Reads decimal text, with an exponent if there is one (JSON numbers such as `4.8e-06`).
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        use ParseMoneyError::{NotDecimal, OutOfRange};
-        let (negative, digits) = match text.strip_prefix('-') {
-            Some(rest) => (true, rest),
-            None => (false, text),
-        };
-        let (mantissa, exponent) = match digits.find(['e', 'E']) {
-            Some(at) => (&digits[..at], digits[at + 1..].parse::<i32>().map_err(|_| NotDecimal)?),
-            None => (digits, 0),
-        };
-        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        if whole.is_empty() && fraction.is_empty() {
+        read(text, Excess::Refuse)
+    }
+}
+
+fn read(text: &str, excess: Excess) -> Result<Money, ParseMoneyError> {
+    use ParseMoneyError::{NotDecimal, OutOfRange};
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let (mantissa, exponent) = match digits.find(['e', 'E']) {
+        Some(at) => (&digits[..at], digits[at + 1..].parse::<i32>().map_err(|_| NotDecimal)?),
+        None => (digits, 0),
+    };
+    let (whole, mut fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    if whole.is_empty() && fraction.is_empty() {
+        return Err(NotDecimal);
+    }
+    if excess == Excess::Round {
+        // Far behind anything that rounding looks at.
+        fraction = fraction.get(..30).unwrap_or(fraction);
+    }
+    let mut value: i128 = 0;
+    for digit in whole.bytes().chain(fraction.bytes()) {
+        if !digit.is_ascii_digit() {
             return Err(NotDecimal);
         }
-        let mut value: i128 = 0;
-        for digit in whole.bytes().chain(fraction.bytes()) {
-            if !digit.is_ascii_digit() {
-                return Err(NotDecimal);
-            }
-            value = value.checked_mul(10).ok_or(OutOfRange)?;
-            value = value.checked_add(i128::from(digit - b'0')).ok_or(OutOfRange)?;
+        value = value.checked_mul(10).ok_or(OutOfRange)?;
+        value = value.checked_add(i128::from(digit - b'0')).ok_or(OutOfRange)?;
+    }
+    let fraction_len = i32::try_from(fraction.len()).map_err(|_| OutOfRange)?;
+    let shift = exponent.checked_sub(fraction_len).and_then(|n| n.checked_add(SCALE as i32));
+    let value = shifted(value, shift.ok_or(OutOfRange)?, excess).ok_or(OutOfRange)?;
+    Ok(Money(if negative { -value } else { value }))
+}
+
+/// `value` times ten to the `shift`, for a value that is not negative.
+fn shifted(value: i128, shift: i32, excess: Excess) -> Option<i128> {
+    if value == 0 {
+        return Some(0);
+    }
+    if shift >= 0 {
+        return 10_i128.checked_pow(shift.unsigned_abs())?.checked_mul(value);
+    }
+    let Some(divisor) = 10_i128.checked_pow(shift.unsigned_abs()) else {
+        // Less than any half atto.
+        return (excess == Excess::Round).then_some(0);
+    };
+    let (kept, rest) = (value / divisor, value % divisor);
+    match (excess, rest) {
+        (_, 0) => Some(kept),
+        (Excess::Refuse, _) => None,
+        (Excess::Round, _) => {
+            let half = divisor / 2;
+            let up = rest > half || rest == half && kept % 2 == 1;
+            Some(kept + i128::from(up))
         }
-        let fraction_len = i32::try_from(fraction.len()).map_err(|_| OutOfRange)?;
-        let shift = exponent.checked_sub(fraction_len).and_then(|n| n.checked_add(SCALE as i32));
-        let shift = shift.ok_or(OutOfRange)?;
-        if value != 0 {
-            for _ in 0..shift.max(0) {
-                value = value.checked_mul(10).ok_or(OutOfRange)?;
-            }
-            for _ in 0..(-shift).max(0) {
-                if value % 10 != 0 {
-                    return Err(OutOfRange);
-                }
-                value /= 10;
-            }
-        }
-        Ok(Self(if negative { -value } else { value }))
     }
 }
 
@@ -197,6 +236,23 @@ mod tests {
         for wrong in ["", ".", "-", "1,5", "NaN", "0x1", "1e", "1e99", "1 "] {
             assert!(wrong.parse::<Money>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn what_others_state_is_rounded_half_to_even_at_the_eighteenth_decimal() {
+        for (stated, kept) in [
+            ("0.0004970133333333333", "497013333333333"),
+            ("0.0000000000000000005", "0"),
+            ("0.0000000000000000015", "2"),
+            ("0.00000000000000000150001", "2"),
+            ("2.5e-18", "2"),
+            ("0.00049701333333333333333333333333333333333333333", "497013333333333"),
+            ("1e-300", "0"),
+            ("12", "12000000000000000000"),
+        ] {
+            assert_eq!(Money::rounded(stated).unwrap().attos().to_string(), kept, "{stated}");
+        }
+        assert!(Money::rounded("1e99").is_err() && Money::rounded("0.1.2").is_err());
     }
 
     proptest! {
