@@ -5,6 +5,7 @@ use super::framing::Document;
 use super::trouble::Failure;
 use super::{NAME_LIMIT, Shape, USAGE_LIMIT, openai_usage};
 use crate::json::{Kind, Want, plain};
+use crate::leaves::Leaves;
 use crate::receipt::Capability;
 use crate::request::TextCount;
 use crate::usage::Factor;
@@ -20,6 +21,13 @@ pub(super) struct Chat {
     usage: Usage,
     /// Usage that counts only if this is a stream.
     streamed_usage: Option<Box<str>>,
+    /// A server's own measurements, which say what usage says, for where that was not asked for.
+    timings: Option<Box<str>>,
+    /// The usage of each model that had a part in the answer.
+    by_model: Leaves,
+    executed: Executed,
+    /// Searches the provider made, as bits by their index.
+    searches: u64,
     cites_the_web: bool,
     has_choices: bool,
     /// Documents of some other shape have passed.
@@ -31,6 +39,13 @@ pub(super) struct Chat {
 struct Choice {
     index: Option<u32>,
     is_finished: bool,
+}
+
+/// The tool run by the provider that is being read. A stream shows each twice.
+#[derive(Debug, Default)]
+struct Executed {
+    index: Option<u32>,
+    is_search: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,6 +60,9 @@ impl Shape for Chat {
         match (path, kind) {
             (["id" | "model" | "service_tier"], Kind::String) => Want::Keep(NAME_LIMIT),
             (["usage"] | ["x_groq", "usage"] | ["choices", _, "usage"], Kind::Object) => {
+                Want::Keep(USAGE_LIMIT)
+            }
+            (["timings"] | [.., "usage_breakdown"], Kind::Object) if path.len() < 3 => {
                 Want::Keep(USAGE_LIMIT)
             }
             (["choices"], _) => {
@@ -71,6 +89,10 @@ impl Shape for Chat {
                 answer.snapshot(json);
             }
             ["x_groq", "usage"] => self.streamed_usage = Some(json.into()),
+            ["timings"] => self.timings = Some(json.into()),
+            [.., "usage_breakdown"] => self.by_model = Leaves::of(json),
+            [.., "executed_tools", _, "index"] => self.executed.index = json.parse().ok(),
+            [.., "executed_tools", _, "type"] => self.executed.is_search = json == "\"search\"",
             ["x_groq", "id"] => name(&mut answer.request_id, json),
             ["x_groq", "error"] => {
                 answer.fail(Failure { word: None, sentence: Some(plain(json).into()) });
@@ -96,7 +118,11 @@ impl Shape for Chat {
     }
 
     fn left(&mut self, path: &[&str], _answer: &mut Answer) {
-        if let ["choices", place] = path {
+        if let [.., "executed_tools", place] = path {
+            let tool = std::mem::take(&mut self.executed);
+            let index = tool.index.or_else(|| place.parse().ok()).unwrap_or(0).min(63);
+            self.searches |= u64::from(tool.is_search) << index;
+        } else if let ["choices", place] = path {
             let choice = std::mem::take(&mut self.choice);
             let index = choice.index.or_else(|| place.parse().ok()).unwrap_or(0).min(63);
             self.begun |= 1 << index;
@@ -106,13 +132,15 @@ impl Shape for Chat {
 
     fn document(&mut self, document: Document<'_>, answer: &mut Answer) {
         self.is_foreign |= !self.has_choices;
-        let streamed = self.streamed_usage.take();
-        if document == Document::Whole {
-            return answer.complete();
-        }
-        if let Some(json) = streamed.filter(|_| self.usage == Usage::None) {
+        let is_whole = document == Document::Whole;
+        let streamed = self.streamed_usage.take().filter(|_| !is_whole);
+        let aside = streamed.or_else(|| self.timings.take());
+        if let Some(json) = aside.filter(|_| self.usage == Usage::None) {
             self.usage = Usage::Told;
             answer.snapshot(&json);
+        }
+        if is_whole {
+            return answer.complete();
         }
         let is_finished = self.begun != 0 && self.begun == self.finished;
         answer.seen.content_done = is_finished;
@@ -129,9 +157,12 @@ impl Shape for Chat {
 
     fn bill(&mut self, answer: &mut Answer, call: Call<'_>) {
         openai_usage::bill(answer, call);
+        openai_usage::split(answer, &self.by_model, call);
         let searches = call.asked.capabilities.contains(&Capability::WebSearch);
         let is_told = answer.lines.iter().any(|line| line.factor == Factor::ToolWebSearch);
-        if (searches || self.cites_the_web) && answer.seen.usage && !is_told {
+        if self.searches != 0 && !is_told {
+            answer.derived(Factor::ToolWebSearch, u64::from(self.searches.count_ones()));
+        } else if (searches || self.cites_the_web) && answer.seen.usage && !is_told {
             answer.derived(Factor::ToolWebSearch, 1);
         }
     }
@@ -148,11 +179,15 @@ fn want_of_message(path: &[&str], kind: Kind) -> Want {
         | (["tool_calls", _, "function", "name" | "arguments"], Kind::String)
         | (["function_call", "name" | "arguments"], Kind::String)
         | (["audio", "transcript" | "data"], Kind::String) => Want::Count,
-        (["annotations", _, "type"], Kind::String) => Want::Keep(NAME_LIMIT),
+        (["annotations" | "executed_tools", _, "type"], Kind::String) => Want::Keep(NAME_LIMIT),
+        (["executed_tools", _, "index"], Kind::Number) => Want::Keep(8),
         (
             []
-            | ["content" | "tool_calls" | "function_call" | "audio" | "annotations"]
-            | ["content" | "tool_calls" | "annotations", _]
+            | [
+                "content" | "tool_calls" | "function_call" | "audio" | "annotations"
+                | "executed_tools",
+            ]
+            | ["content" | "tool_calls" | "annotations" | "executed_tools", _]
             | ["tool_calls", _, "function"]
             | ["content", _, "thinking"]
             | ["content", _, "thinking", _],

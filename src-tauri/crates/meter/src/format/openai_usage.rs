@@ -6,7 +6,7 @@ use crate::leaves::Leaves;
 use crate::money::{Currency, Money};
 use crate::provider::Reasoning;
 use crate::receipt::{Anomaly, ReportedCost};
-use crate::usage::{Count, Factor, UsageLine};
+use crate::usage::{Count, Factor, Unit, UsageLine};
 
 const INPUT: [&str; 2] = ["prompt_tokens", "input_tokens"];
 const OUTPUT: [&str; 2] = ["completion_tokens", "output_tokens"];
@@ -42,6 +42,9 @@ const OUTPUT_PARTS: [&str; 3] =
 /// Makes disjoint lines of the usage object and reads a cost that it states.
 pub(super) fn bill(answer: &mut Answer, call: Call<'_>) {
     let usage = std::mem::take(&mut answer.usage);
+    if usage.first_count(&INPUT).is_none() {
+        timings(&usage, answer);
+    }
     input(&usage, answer);
     output(&usage, call.reasoning, answer);
     tools(&usage, answer);
@@ -50,6 +53,40 @@ pub(super) fn bill(answer: &mut Answer, call: Call<'_>) {
         answer.service_tier = usage.text("service_tier").map(Into::into);
     }
     answer.usage = usage;
+}
+
+/// A server's own measurements: what it computed anew, what it had in its cache, what it wrote.
+fn timings(usage: &Leaves, answer: &mut Answer) {
+    answer.reported(Factor::InputText, usage.count("prompt_n"));
+    answer.reported(Factor::InputCacheRead, usage.count("cache_n"));
+    answer.reported(Factor::OutputText, usage.count("predicted_n"));
+}
+
+/// Puts the lines of each model that had a part in the answer in the place of their sum, unless
+/// the parts leave something out.
+pub(super) fn split(answer: &mut Answer, by_model: &Leaves, call: Call<'_>) {
+    let models = by_model.items("models");
+    if models.is_empty() {
+        return;
+    }
+    let (usage, cost) = (std::mem::take(&mut answer.usage), answer.reported_cost.take());
+    let whole = std::mem::take(&mut answer.lines);
+    for part in models {
+        let from = answer.lines.len();
+        answer.usage = part.under("usage");
+        bill(answer, call);
+        let model = part.text("model");
+        answer.lines[from..].iter_mut().for_each(|line| line.model = model.map(Into::into));
+    }
+    (answer.usage, answer.reported_cost) = (usage, cost);
+    let is_token = |line: &&UsageLine| line.factor.unit() == Unit::Token;
+    let tokens =
+        |lines: &[UsageLine]| lines.iter().filter(is_token).map(|line| line.count).sum::<Count>();
+    if tokens(&answer.lines) < tokens(&whole) {
+        answer.lines = whole;
+    } else {
+        answer.lines.extend(whole.into_iter().filter(|line| !is_token(&line)));
+    }
 }
 
 /// A part of the input or output, wherever it stands.
