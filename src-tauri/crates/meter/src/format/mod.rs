@@ -24,6 +24,8 @@ mod gemini_embed;
 mod gemini_generate;
 mod gemini_interactions;
 mod gemini_usage;
+mod llamacpp_completion;
+mod lmstudio_chat;
 mod members;
 mod ocr;
 mod ollama;
@@ -84,6 +86,10 @@ words! {
         Ocr = "ocr",
         /// Ollama's own newline-delimited JSON.
         Ollama = "ollama",
+        /// llama.cpp's own completion.
+        LlamacppCompletion = "llamacpp-completion",
+        /// LM Studio's own chat.
+        LmstudioChat = "lmstudio-chat",
         /// OpenAI-shaped jobs: batches, fine-tuning, runs.
         OpenaiJob = "openai-job",
         /// OpenAI-shaped images: generations, edits, variations.
@@ -241,6 +247,8 @@ fn shape_of(format: Option<Format>) -> Box<dyn Shape> {
         Some(Format::Dashscope) => Box::new(dashscope::Native::default()),
         Some(Format::Ocr) => Box::new(ocr::Ocr),
         Some(Format::Ollama) => Box::new(ollama::Ollama::default()),
+        Some(Format::LlamacppCompletion) => Box::new(llamacpp_completion::Completion::default()),
+        Some(Format::LmstudioChat) => Box::new(lmstudio_chat::Chat::default()),
         Some(Format::OpenaiJob) => Box::new(openai_job::Job::default()),
         Some(Format::OpenaiImages) => Box::new(openai_images::Images::default()),
         Some(Format::OpenaiSpeech) => Box::new(openai_speech::Speech::default()),
