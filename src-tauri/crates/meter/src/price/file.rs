@@ -59,6 +59,9 @@ pub(super) struct File<'t> {
     /// The requested id is what is billed; the served one only helps where that is unknown.
     #[serde(default)]
     pub(super) request_decides: bool,
+    /// What the provider's own tools feed back is reported as one sum over all their rounds.
+    #[serde(default)]
+    pub(super) sums_rounds: bool,
     /// Books asked after this one.
     #[serde(default)]
     pub(super) also: Vec<Also>,

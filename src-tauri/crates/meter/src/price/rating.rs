@@ -89,7 +89,8 @@ where
         let standard = record::at(&found.model.standard, query.at);
         let mut here = found.model.multipliers.iter().filter(|m| applies(m, query));
         let factor = here.try_fold(Ratio::ONE, |all, multiplier| all.times(multiplier.by));
-        let prompt = prompt(query.lines, of_line);
+        let rounds = if own.sums_rounds { rounds(query.lines, of_line) } else { 1 };
+        let prompt = prompt(query.lines, of_line).div_ceil(rounds);
         let discount = asked.discount(own, query).filter(|_| user.is_none());
         let by_user = match (user, discount, asked.alias) {
             (Some(_), _, _) => ByUser::Price,
@@ -266,6 +267,16 @@ fn prompt(lines: &[UsageLine], model: Option<&str>) -> u64 {
     };
     let sum: Count = lines.iter().filter(of_prompt).map(|line| line.count).sum();
     sum.millionths().div_ceil(Count::ONE)
+}
+
+/// How many prompts a sum may hold: one, and one more for each call of the provider's own tools.
+fn rounds(lines: &[UsageLine], model: Option<&str>) -> u64 {
+    let of_tools = |line: &&UsageLine| {
+        let feeds_back = matches!(line.factor, Factor::ToolWebSearch | Factor::ToolWebFetch);
+        feeds_back && line.model.as_deref() == model
+    };
+    let calls: Count = lines.iter().filter(of_tools).map(|line| line.count).sum();
+    1 + calls.millionths() / Count::ONE
 }
 
 impl Version {
