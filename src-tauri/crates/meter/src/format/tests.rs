@@ -1,7 +1,9 @@
 //! That a reader stays small whatever passes by.
 
 use super::*;
+use crate::provider::Provider;
 use crate::receipt::Status;
+use crate::request::Asked;
 use crate::usage::Factor;
 
 /// More than any answer that a reader is allowed to hold on to.
