@@ -236,7 +236,10 @@ impl Sink for Frame {
         match (path, kind) {
             ([], Kind::Object) => return Want::Walk,
             (["choices"], Kind::Array) => {
-                self.choices = Choices::Empty;
+                // Named twice, the first word may have let the event's beginning pass already.
+                if self.choices == Choices::Unknown {
+                    self.choices = Choices::Empty;
+                }
                 return Want::Walk;
             }
             (["choices"] | ["choices", _], _) => self.choices = Choices::Some,
@@ -335,6 +338,12 @@ mod tests {
         ] {
             assert_eq!(stripped(stream), stream);
         }
+    }
+
+    #[test]
+    fn a_frame_that_names_its_choices_twice_passes_however_it_is_split() {
+        let twice = "data: {\"choices\":[{}],\"choices\":[],\"usage\":{\"prompt_tokens\":1}}\n\n";
+        assert_eq!(stripped(twice), twice);
     }
 
     #[test]
