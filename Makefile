@@ -1,5 +1,5 @@
 # Thin: each target is one thing a person types.
-.PHONY: run test soak bench lint package setup
+.PHONY: run test soak bench fuzz lint package setup
 
 CARGO ?= cargo
 
@@ -22,3 +22,6 @@ soak: setup ## what takes longer: a hundred kills, half a gigabyte up
 
 bench: ## a table against named baselines
 	$(CARGO) run --release --locked -p bench
+
+fuzz: ## attacks every reader of outside bytes for FUZZ_SECONDS (default 60)
+	$(CARGO) run --release --locked --manifest-path tests/fuzz/Cargo.toml

@@ -34,8 +34,16 @@ pub fn prefix(format: Option<Format>, content_type: u8) -> [u8; 2] {
 }
 
 /// What an answer may declare itself to be.
-const CONTENT_TYPES: [&str; 4] =
-    ["application/json", "text/event-stream", "application/x-ndjson", ""];
+const CONTENT_TYPES: [&str; 8] = [
+    "application/json",
+    "text/event-stream",
+    "application/x-ndjson",
+    "",
+    "application/vnd.amazon.eventstream",
+    "text/plain",
+    "audio/mpeg",
+    "text/html",
+];
 
 struct Call {
     format: Option<Format>,
@@ -54,7 +62,7 @@ impl Call {
             format: Format::ALL.get(usize::from(*format)).copied(),
             provider: if how & 0x40 == 0 { &PLAIN } else { others },
             status: if how & 0x80 == 0 { 200 } else { 429 },
-            content_type: CONTENT_TYPES[usize::from(how & 3)],
+            content_type: CONTENT_TYPES[usize::from(how & 7)],
         };
         Some((call, body))
     }

@@ -1,6 +1,5 @@
 //! The decoders of content codings. The gateway keeps them to itself, so its file is read here.
 
-#[expect(dead_code, reason = "the gateway uses what is not used here")]
 #[path = "../../../src-tauri/crates/gateway/src/decode.rs"]
 mod decoder;
 

@@ -1,9 +1,10 @@
-//! What to begin with: the files in `seeds/TARGET/`, and the project's own price files.
+//! What to begin with: the files in `seeds/TARGET/`, the project's fixtures and price files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use meter::format::Format;
+use meter::provider::{Provider, Providers};
 
 use crate::answer;
 
@@ -18,6 +19,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
             seeds.extend(books.iter().filter_map(|path| fs::read(path).ok()));
         }
         "decode" => seeds.extend(coded()),
+        "answer" => seeds.extend(fixtures(&root.join("../fixtures"))),
         _ => {}
     }
     seeds
@@ -38,19 +40,57 @@ fn seed(target: &str, path: &Path) -> Vec<u8> {
     let name = name.split('.').next().unwrap_or_default();
     let prefix = match target {
         "answer" => {
-            let kind = match path.extension().and_then(|kind| kind.to_str()) {
-                Some("sse") => 1,
-                Some("ndjson") => 2,
-                _ => 0,
-            };
             let format: Option<Format> = name.parse().ok();
-            answer::prefix(format, kind).to_vec()
+            answer::prefix(format, content_type(path)).to_vec()
         }
         "request" => vec![name[..1].parse().unwrap_or_default()],
         _ => Vec::new(),
     };
     let body = fs::read(path).unwrap_or_default();
     prefix.into_iter().chain(body).collect()
+}
+
+/// By number, as [`answer::check`] reads it.
+fn content_type(path: &Path) -> u8 {
+    match path.extension().and_then(|kind| kind.to_str()) {
+        Some("sse") => 1,
+        Some("ndjson") => 2,
+        Some("eventstream") => 4,
+        Some("srt") => 5,
+        Some("mp3") => 6,
+        Some("html") => 7,
+        _ => 0,
+    }
+}
+
+/// The answers of `tests/fixtures/PROVIDER/CASE/`, in the format that the case's path speaks.
+fn fixtures(folder: &Path) -> Vec<Vec<u8>> {
+    let cases = folders(folder).into_iter().flat_map(|provider| folders(&provider));
+    let answer = |case: PathBuf| {
+        let call = fs::read_to_string(case.join("call.toml")).ok()?;
+        let path = call.lines().find_map(|line| line.strip_prefix("path = \""))?;
+        let path = path.split(['"', '?']).next()?;
+        let provider = case.parent()?.file_name()?.to_str()?;
+        let declared = Provider::declared(provider, "http://any.test");
+        let provider = Providers::built_in().get(provider).unwrap_or(&declared);
+        let format = provider.route("POST", path).format;
+        let answers =
+            files(&case).into_iter().filter(|file| file.file_stem().is_some_and(|s| s == "answer"));
+        let seed = |file: PathBuf| {
+            let prefix = answer::prefix(format, content_type(&file));
+            Some([&prefix[..], &fs::read(file).ok()?].concat())
+        };
+        Some(answers.filter_map(seed).collect::<Vec<_>>())
+    };
+    cases.filter_map(answer).flatten().collect()
+}
+
+fn folders(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    let mut folders: Vec<PathBuf> =
+        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir()).collect();
+    folders.sort();
+    folders
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {

@@ -71,12 +71,15 @@ fn replay(path: &Path) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// An input, and since when it is being checked.
+type Current = Option<(Instant, Vec<u8>)>;
+
 struct Run {
     target: &'static Target,
     random: Rng,
     seeds: Vec<Vec<u8>>,
     /// What is being checked, since when: for the watchdog.
-    current: Arc<Mutex<Option<(Instant, Vec<u8>)>>>,
+    current: Arc<Mutex<Current>>,
     /// What the failures said, so that each is kept once.
     found: Vec<String>,
     checked: u64,
@@ -227,7 +230,7 @@ fn keep(target: &Target, input: &[u8]) -> PathBuf {
 }
 
 /// Ends the program if a check does not end.
-fn watch(target: &'static Target, current: Arc<Mutex<Option<(Instant, Vec<u8>)>>>) {
+fn watch(target: &'static Target, current: Arc<Mutex<Current>>) {
     std::thread::spawn(move || {
         loop {
             std::thread::sleep(Duration::from_secs(1));
