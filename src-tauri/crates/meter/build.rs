@@ -13,7 +13,9 @@ fn main() {
     let providers = files(&root.join("providers"), ".toml");
     fs::write(out.join("provider_files.rs"), list(&providers)).expect("the folder is writable");
     let prices = files(&root.join("prices"), ".json");
-    let table = format!("({:?}, {})", hash(&prices), list(&prices));
+    // The day of `prices/_made_on` is when the lists were last compared with their sources.
+    let day = fs::read_to_string(root.join("prices/_made_on")).expect("the book has a date");
+    let table = format!("({:?}, {:?}, {})", hash(&prices), day.trim(), list(&prices));
     fs::write(out.join("price_files.rs"), table).expect("the folder is writable");
 }
 

@@ -7,6 +7,7 @@
 
 pub mod answer;
 pub mod assist;
+pub mod bundle;
 pub mod decode;
 mod heap;
 pub mod mutate;
@@ -27,11 +28,12 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     Target { name: "answer", check: answer::check, is_streaming: true },
     Target { name: "assist", check: assist::check, is_streaming: true },
     Target { name: "request", check: request::check, is_streaming: true },
     Target { name: "decode", check: decode::check, is_streaming: true },
     Target { name: "words", check: words::check, is_streaming: false },
     Target { name: "prices", check: prices::check, is_streaming: false },
+    Target { name: "bundle", check: bundle::check, is_streaming: false },
 ];

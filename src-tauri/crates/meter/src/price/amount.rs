@@ -168,6 +168,17 @@ impl Rate {
         Some(Money::from_attos(divide_half_even(over, under)))
     }
 
+    /// Whether one is more than so many times the other; of two, nothing and something are.
+    pub(super) fn is_beyond(&self, times: i128, other: &Self) -> bool {
+        let beyond = |a: &Self, b: &Self| {
+            let (a, b) = (a.over.checked_mul(b.under), b.over.checked_mul(a.under));
+            // What does not fit is beyond anything.
+            let Some((a, b)) = a.zip(b) else { return true };
+            b.checked_mul(times).is_none_or(|limit| a > limit)
+        };
+        beyond(self, other) || beyond(other, self)
+    }
+
     /// `3 / 1M token`; with a factor the product: `3.3 / 1M token`.
     pub(super) fn text(&self, factor: Ratio) -> Box<str> {
         if factor == Ratio::ONE {

@@ -6,15 +6,26 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::{LazyLock, OnceLock};
 
-use super::file::{Also, BookError, File, Ids, ModelText, Names, Shared};
+use super::file::{self, ALWAYS, Also, BookError, File, Ids, ModelText, Names, Shared};
 use super::naming;
 use super::overrides::Overrides;
 use super::record::{Model, Problem};
 use crate::money::Currency;
+use crate::time::Timestamp;
 use crate::usage::Factor;
 
-/// The files and the hash of them all: made by the build script from `prices/*.json`.
-const BUILT_IN: (&str, &[(&str, &str)]) = include!(concat!(env!("OUT_DIR"), "/price_files.rs"));
+/// The hash of all files, their day and the files: made by the build script from `prices/`.
+const BUILT_IN: (&str, &str, &[(&str, &str)]) =
+    include!(concat!(env!("OUT_DIR"), "/price_files.rs"));
+
+/// Which issue of the book it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edition {
+    /// When the lists were last compared with their sources; what changed later is not in it.
+    pub made_at: Timestamp,
+    /// The number of the bundle it came in; absent: compiled into the program.
+    pub sequence: Option<u64>,
+}
 
 /// A price book: every rate of every model from every instant.
 ///
@@ -22,6 +33,7 @@ const BUILT_IN: (&str, &[(&str, &str)]) = include!(concat!(env!("OUT_DIR"), "/pr
 /// pays nothing.
 pub struct Book {
     hash: Box<str>,
+    edition: Edition,
     shelves: BTreeMap<Box<str>, Shelf>,
     pub(super) overrides: Overrides,
 }
@@ -98,10 +110,21 @@ impl Book {
         Ok(())
     }
 
-    fn closed<'f>(hash: &str, files: impl Iterator<Item = (&'f str, Cow<'static, str>)>) -> Self {
+    /// A book whose files are read when they are needed.
+    pub(super) fn closed<'f>(
+        hash: &str,
+        files: impl Iterator<Item = (&'f str, Cow<'static, str>)>,
+    ) -> Self {
         let shelf = |text| Shelf { text, open: OnceLock::new() };
         let shelves = files.map(|(id, text)| (id.into(), shelf(text))).collect();
-        Self { hash: hash.into(), shelves, overrides: Overrides::default() }
+        let edition = Edition { made_at: ALWAYS, sequence: None };
+        Self { hash: hash.into(), edition, shelves, overrides: Overrides::default() }
+    }
+
+    /// The same as another issue.
+    #[must_use]
+    pub(super) fn of_edition(self, edition: Edition) -> Self {
+        Self { edition, ..self }
     }
 
     /// The same with the user's own prices before it, and their hash behind its own.
@@ -123,6 +146,11 @@ impl Book {
     /// What identifies this book on a receipt.
     pub fn hash(&self) -> &str {
         &self.hash
+    }
+
+    /// Which issue it is.
+    pub fn edition(&self) -> Edition {
+        self.edition
     }
 
     /// The user's own prices in it.
@@ -190,8 +218,11 @@ impl Book {
 impl Default for Book {
     /// The same prices as [`Book::built_in`], in a book of its own.
     fn default() -> Self {
-        let (hash, files) = BUILT_IN;
+        let (hash, day, files) = BUILT_IN;
+        // A day that cannot be read is the oldest there is. A test reads it.
+        let made_at = file::instant(Some(day), ALWAYS).unwrap_or(ALWAYS);
         Self::closed(hash, files.iter().map(|(id, text)| (*id, Cow::Borrowed(*text))))
+            .of_edition(Edition { made_at, sequence: None })
     }
 }
 

@@ -10,6 +10,7 @@ use super::file;
 use super::record::RatesText;
 use crate::money::Currency;
 use crate::time::Timestamp;
+use crate::usage::{Count, Factor};
 
 /// One model's list prices.
 #[derive(Clone, Debug, Serialize)]
@@ -28,6 +29,8 @@ pub struct ListedModel {
     pub confidence: Option<Box<str>>,
     /// The reason of a decision.
     pub note: Option<Box<str>>,
+    /// The places where token rates are multiplied, by the names the file gives them.
+    pub multiply: Vec<Box<str>>,
     /// Every version of every tier, `standard` first, oldest first.
     pub versions: Vec<ListedVersion>,
 }
@@ -47,6 +50,8 @@ pub struct ListedVersion {
     pub above: BTreeMap<Box<str>, RatesText>,
     /// Other rates at certain hours.
     pub windows: Vec<Value>,
+    /// The smallest counts that are billed.
+    pub at_least: BTreeMap<Factor, Count>,
 }
 
 #[derive(Deserialize)]
@@ -65,6 +70,8 @@ struct ModelText {
     free: bool,
     confidence: Option<Box<str>>,
     note: Option<Box<str>>,
+    #[serde(default)]
+    multiply: Vec<Box<str>>,
     versions: Vec<VersionText>,
     #[serde(default)]
     tiers: BTreeMap<Box<str>, Vec<VersionText>>,
@@ -79,6 +86,8 @@ struct VersionText {
     above: BTreeMap<Box<str>, RatesText>,
     #[serde(default)]
     windows: Vec<Value>,
+    #[serde(default)]
+    at_least: BTreeMap<Factor, Count>,
 }
 
 impl Book {
@@ -120,6 +129,7 @@ fn of(provider: &str, text: &str) -> Vec<ListedModel> {
             free: text.free,
             confidence: text.confidence,
             note: text.note,
+            multiply: text.multiply,
             versions: standard.chain(tiers).map(|(tier, version)| listed(tier, version)).collect(),
         }
     };
@@ -135,5 +145,6 @@ fn listed(tier: Box<str>, text: VersionText) -> ListedVersion {
         rates: text.rates,
         above: text.above,
         windows: text.windows,
+        at_least: text.at_least,
     }
 }

@@ -8,6 +8,7 @@ mod again;
 mod amount;
 pub mod ask;
 mod book;
+mod bundle;
 mod calendar;
 mod catalogue;
 mod file;
@@ -18,7 +19,8 @@ mod record;
 
 pub use again::{PassedOver, again};
 pub use amount::BadRate;
-pub use book::Book;
+pub use book::{Book, Edition};
+pub use bundle::{Bundle, BundleError, LARGEST_BUNDLE, PublicKey, bundle_message};
 pub use catalogue::{ListedModel, ListedVersion};
 pub use file::BookError;
 pub use overrides::{OverrideError, Overrides, OwnPrice};

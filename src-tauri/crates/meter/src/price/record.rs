@@ -128,6 +128,18 @@ impl Price {
     }
 }
 
+/// Whether one of two rates of `key`, as written, is more than so many times the other.
+pub(super) fn leap(key: &str, old: &str, new: &str, times: i128) -> bool {
+    let name = key.split('[').next().unwrap_or_default();
+    let Ok(factor) = name.parse::<Factor>() else { return false };
+    let read = |text| Price::read(text, factor.unit());
+    match (read(old), read(new)) {
+        (Ok(Price::Known(old)), Ok(Price::Known(new))) => old.is_beyond(times, &new),
+        // A range or nothing is no number that could leap.
+        (Ok(_) | Err(_), Ok(_) | Err(_)) => false,
+    }
+}
+
 /// A factor on token rates, and where it holds.
 #[derive(Clone, Debug)]
 pub(super) struct Multiplier {
