@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use api::auth::Local;
+use api::prices::Refreshed;
 use api::problem::{Code, Problem};
 use api::readers::Readers;
-use api::router::Desk;
+use api::router::{Desk, Refresh};
 use axum::Router;
 use axum::extract::Extension;
 use gateway::{Gateway, Lifetime, PassInfo, PassTable, Snapshot, Timeouts, guard, listener};
@@ -27,10 +28,11 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tower_service::Service as _;
 
-use crate::config::Config;
+use crate::config::{Config, PriceRefresh};
 use crate::home::{Home, HomeLock};
+use crate::jobs::price_refresh::{self, Accepted};
 use crate::own_prices::{self, OwnPrices};
-use crate::{cli, control, logging, port_holder};
+use crate::{cli, control, logging, port_holder, price_list};
 
 /// How long the ledger may take to write what is left.
 const CLOSING: Duration = Duration::from_secs(5);
@@ -47,7 +49,7 @@ pub(crate) fn serve(listen: &[SocketAddr]) -> anyhow::Result<()> {
     let lock = home.lock()?;
     let config = Config::load(&home.config())?;
     // Whoever wrote wrong prices wants to hear of it now, not when the bill is wrong.
-    own_prices::read(&home, &config.providers)?;
+    own_prices::read(&home, &config)?;
     logging::start(&home.logs());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ledger = Arc::new(Ledger::open_or_degraded(home.path())?);
@@ -75,6 +77,9 @@ async fn run(settings: Arc<Settings>, listen: &[SocketAddr]) -> anyhow::Result<(
     let control = tokio::spawn(control);
     announce(&settings.home, &listeners, ledger)?;
     let signals = tokio::spawn(stop_on_signal(lifetime.clone()));
+    let every = settings.config.price_refresh.as_ref().and_then(|from| from.every);
+    let fresh =
+        every.map(|every| tokio::spawn(price_refresh::keep_fresh(every, settings.refresh_later())));
     let front = Front { gateway, router, snapshot, ledger: Arc::clone(ledger) };
     listener::serve(listeners, listener::Limits::default(), lifetime, move |request, peer| {
         let front = front.clone();
@@ -82,6 +87,9 @@ async fn run(settings: Arc<Settings>, listen: &[SocketAddr]) -> anyhow::Result<(
     })
     .await;
     signals.abort();
+    if let Some(fresh) = fresh {
+        fresh.abort();
+    }
     control.await.context("the control socket's task failed")
 }
 
@@ -129,6 +137,8 @@ struct Settings {
     ledger: Arc<Ledger>,
     passes: RwLock<PassBook>,
     own_prices: OwnPrices,
+    /// Held while prices are fetched, so that two never overtake each other.
+    refreshing: tokio::sync::Mutex<()>,
     publish: watch::Sender<Arc<Snapshot>>,
 }
 
@@ -136,7 +146,9 @@ impl Settings {
     fn new(config: Config, home: Home, ledger: Arc<Ledger>) -> Arc<Self> {
         let publish = watch::Sender::new(Arc::default());
         let (own_prices, passes) = (OwnPrices::default(), RwLock::default());
-        let settings = Self { config, home, ledger, passes, own_prices, publish };
+        own_prices.begin(price_list::newest(&home, config.price_refresh.as_ref()));
+        let refreshing = tokio::sync::Mutex::default();
+        let settings = Self { config, home, ledger, passes, own_prices, refreshing, publish };
         settings.renew();
         Arc::new(settings)
     }
@@ -148,24 +160,58 @@ impl Settings {
             Ok(book) => *self.passes.write().unwrap_or_else(PoisonError::into_inner) = book,
             Err(error) => tracing::error!("could not read the passes: {error}"),
         }
-        if let Err(error) = self.own_prices.renew(&self.home, &self.config.providers) {
+        if let Err(error) = self.own_prices.renew(&self.home, &self.config) {
             tracing::error!("the prices stay as they were: {error:#}");
         }
         self.publish.send_replace(Arc::new(self.snapshot()));
     }
 
-    /// Reads the user's own prices anew, puts them in force and hands them out.
-    fn prices(&self) -> Result<Arc<Book>, Problem> {
-        let read = self.own_prices.renew(&self.home, &self.config.providers);
-        let changed = read.map_err(|error| {
-            let said = format!("{error:#}");
-            let (message, hint) = said.split_once("\nhint: ").unwrap_or((&said, "mend it"));
-            Problem::new(Code::Conflict, message).hint(hint)
-        })?;
-        if changed {
+    /// Reads the user's own prices anew, puts them in force and hands them out; or hands out
+    /// an older list that receipts name.
+    fn prices(&self, hash: Option<&str>) -> Result<Arc<Book>, Problem> {
+        let read = self.own_prices.renew(&self.home, &self.config);
+        if read.map_err(|error| refused(&error))? {
             self.publish.send_replace(Arc::new(self.snapshot()));
         }
-        Ok(self.own_prices.book())
+        let Some(hash) = hash else { return Ok(self.own_prices.book()) };
+        let list = price_list::by_hash(&self.home, self.config.price_refresh.as_ref(), hash);
+        let list = list.ok_or_else(|| {
+            Problem::new(Code::NotFound, format!("the price book `{hash}` is not kept here")).hint(
+                "Kept are the program's own and the last twelve that came by `tollgate prices refresh`; the rates a receipt was valued with stand on its lines.",
+            )
+        })?;
+        let own = own_prices::before(&self.home, &self.config, list);
+        own.map(Arc::new).map_err(|error| refused(&error))
+    }
+
+    /// Fetches newer prices and puts them in force, for every call from then on.
+    async fn refresh(self: Arc<Self>) -> Result<Refreshed, Problem> {
+        let from = self.config.price_refresh.clone().ok_or_else(price_refresh::nowhere)?;
+        let _turn = self.refreshing.lock().await;
+        let bytes = price_refresh::fetched(&from).await?;
+        let settings = Arc::clone(&self);
+        let put = tokio::task::spawn_blocking(move || settings.put_prices(&from, &bytes));
+        put.await.unwrap_or_else(|_| {
+            Err(Problem::new(Code::Internal, "the new prices could not be checked"))
+        })
+    }
+
+    fn put_prices(&self, from: &PriceRefresh, bytes: &[u8]) -> Result<Refreshed, Problem> {
+        let Accepted { bundle, list, is_known } =
+            price_refresh::accept(&self.home, from, bytes, now())?;
+        let keep = || match is_known {
+            true => Ok(()),
+            false => price_list::keep(&self.home, &bundle, bytes),
+        };
+        let book = self.own_prices.put(&self.home, &self.config, list, keep);
+        let book = book.map_err(|error| price_refresh::refused(from, &format!("{error:#}")))?;
+        self.publish.send_replace(Arc::new(self.snapshot()));
+        Ok(Refreshed {
+            renewed: !is_known,
+            sequence: bundle.sequence(),
+            made_at: bundle.edition().made_at,
+            book_hash: book.hash().to_owned(),
+        })
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -196,6 +242,12 @@ impl Settings {
         }
     }
 
+    /// What fetches newer prices whenever it is called.
+    fn refresh_later(self: &Arc<Self>) -> Refresh {
+        let settings = Arc::clone(self);
+        Arc::new(move || Box::pin(Arc::clone(&settings).refresh()))
+    }
+
     fn scopes_of(&self, secret: &str) -> Option<Vec<Scope>> {
         let book = self.passes.read().unwrap_or_else(PoisonError::into_inner);
         book.find(secret, now()).map(|pass| pass.scopes.clone())
@@ -212,7 +264,8 @@ impl Settings {
             ledger: Arc::clone(&self.ledger),
             on_change: Arc::new(move || on_change.renew()),
             scopes: Arc::new(move |secret| scopes.scopes_of(secret)),
-            prices: Arc::new(move || prices.prices()),
+            prices: Arc::new(move |hash| prices.prices(hash)),
+            refresh: self.refresh_later(),
             revision: revised,
             clock: Arc::new(now),
             zone: cli::zone(),
@@ -256,6 +309,12 @@ fn close(ledger: Arc<Ledger>) {
     if let Some(ledger) = Arc::into_inner(ledger) {
         ledger.close(CLOSING);
     }
+}
+
+fn refused(error: &anyhow::Error) -> Problem {
+    let said = format!("{error:#}");
+    let (message, hint) = said.split_once("\nhint: ").unwrap_or((&said, "mend it"));
+    Problem::new(Code::Conflict, message).hint(hint)
 }
 
 fn now() -> Timestamp {

@@ -7,8 +7,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use gateway::Timeouts;
+use meter::price::PublicKey;
 use meter::provider::{Auth, Hosting, Provider, Providers};
 use serde::Deserialize;
 
@@ -50,8 +51,18 @@ struct File {
     allowed_hosts: Vec<Box<str>>,
     idle_timeout_seconds: Option<u64>,
     connect_timeout_seconds: Option<u64>,
+    price_refresh: Option<PriceRefreshEntry>,
     #[serde(default)]
     providers: BTreeMap<Box<str>, ProviderEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PriceRefreshEntry {
+    url: Box<str>,
+    public_key: Box<str>,
+    every_hours: Option<u64>,
+    timeout_seconds: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -94,6 +105,21 @@ pub(crate) struct Config {
     pub(crate) idle_timeout: Duration,
     /// How long a connection may take.
     pub(crate) connect_timeout: Duration,
+    /// Where newer prices come from; absent: from nowhere.
+    pub(crate) price_refresh: Option<PriceRefresh>,
+}
+
+/// Where newer prices come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PriceRefresh {
+    /// Of the bundle.
+    pub(crate) url: reqwest::Url,
+    /// Who must have signed it.
+    pub(crate) public_key: PublicKey,
+    /// Between two looks; absent: only when asked to.
+    pub(crate) every: Option<Duration>,
+    /// How long it may take.
+    pub(crate) patience: Duration,
 }
 
 impl Config {
@@ -142,8 +168,38 @@ impl Config {
             providers,
             idle_timeout: seconds(file.idle_timeout_seconds, Timeouts::default().upstream_silence),
             connect_timeout: seconds(file.connect_timeout_seconds, Timeouts::default().connect),
+            price_refresh: file.price_refresh.as_ref().map(price_refresh).transpose()?,
         })
     }
+}
+
+fn price_refresh(entry: &PriceRefreshEntry) -> anyhow::Result<PriceRefresh> {
+    let PriceRefreshEntry { url, public_key, every_hours, timeout_seconds } = entry;
+    let parsed = reqwest::Url::parse(url).ok().filter(|url| {
+        let here = url
+            .host_str()
+            .is_some_and(|host| matches!(host, "localhost" | "[::1]") || host.starts_with("127."));
+        url.scheme() == "https" || (url.scheme() == "http" && here)
+    });
+    let Some(url) = parsed else {
+        bail!(
+            "[price_refresh]: url = `{url}` cannot be used\nallowed: `https://…`, or `http://` on this machine"
+        );
+    };
+    let public_key = public_key.parse().map_err(|wrong| {
+        anyhow!("[price_refresh]: public_key = `{public_key}`: {wrong}\nallowed: the key that the publisher of the prices names")
+    })?;
+    if let Some(hours) = every_hours.filter(|hours| !(1..=24 * 90).contains(hours)) {
+        bail!(
+            "[price_refresh]: every_hours = `{hours}` is out of range\nallowed: 1 to 2160; left out, prices come only with `tollgate prices refresh`"
+        );
+    }
+    Ok(PriceRefresh {
+        url,
+        public_key,
+        every: every_hours.map(|hours| Duration::from_secs(hours * 60 * 60)),
+        patience: seconds(*timeout_seconds, Duration::from_secs(60)),
+    })
 }
 
 fn seconds(given: Option<u64>, default: Duration) -> Duration {
@@ -255,6 +311,15 @@ mod tests {
         assert!(refusal("[providers.x]\nbase_url = 'http://x/v1'\n").contains("without path"));
         assert!(refusal("[providers.x]\n").contains("base_url"));
         assert!(refusal("default_provider = 'opnai'").contains("allowed: "));
+        let refresh = |url: &str, key: &str| {
+            refusal(&format!(
+                "[price_refresh]\nurl = '{url}'\npublic_key = '{key}'\nevery_hours = 0\n"
+            ))
+        };
+        assert!(refresh("http://prices.example/x", "").contains("https://"));
+        assert!(refresh("https://prices.example/x", "12").contains("64 hexadecimal"));
+        assert!(refresh("https://prices.example/x", &"1f".repeat(32)).contains("1 to 2160"));
+        assert!(refusal("[price_refresh]\nurl = 'https://x'\n").contains("public_key"));
         assert!(refusal("listen = 'localhost'").contains("ADDRESS:PORT"));
     }
 }

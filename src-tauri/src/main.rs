@@ -5,10 +5,14 @@ mod cli;
 mod config;
 mod control;
 mod home;
+mod jobs;
 mod logging;
 mod own_prices;
 mod port_holder;
+mod price_list;
 
 fn main() -> std::process::ExitCode {
+    // Whoever makes an HTTPS client finds this one; it is the first, so nobody was before it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     cli::run()
 }

@@ -9,7 +9,9 @@ use anyhow::{Context as _, anyhow};
 use meter::price::{Book, Overrides};
 use meter::provider::Providers;
 
+use crate::config::Config;
 use crate::home::Home;
+use crate::price_list;
 
 /// The prices in force and the file they were made with.
 #[derive(Debug, Default)]
@@ -30,25 +32,60 @@ impl OwnPrices {
         Arc::clone(&self.in_force.read().unwrap_or_else(PoisonError::into_inner).book)
     }
 
+    /// Puts the newest list in force; the user's own prices follow with [`OwnPrices::renew`].
+    pub(crate) fn begin(&self, list: Book) {
+        let mut in_force = self.in_force.write().unwrap_or_else(PoisonError::into_inner);
+        *in_force = InForce { book: Arc::new(list), text: None };
+    }
+
     /// Reads the file if it changed; says whether other prices are in force now.
-    pub(crate) fn renew(&self, home: &Home, providers: &Providers) -> anyhow::Result<bool> {
+    pub(crate) fn renew(&self, home: &Home, config: &Config) -> anyhow::Result<bool> {
         let text = text(home)?;
         let mut in_force = self.in_force.write().unwrap_or_else(PoisonError::into_inner);
         if in_force.text == text {
             return Ok(false);
         }
-        *in_force = InForce { book: Arc::new(made(home, text.as_deref(), providers)?), text };
+        let list = price_list::newest(home, config.price_refresh.as_ref());
+        let book = made(home, list, text.as_deref(), &config.providers)?;
+        *in_force = InForce { book: Arc::new(book), text };
         Ok(true)
+    }
+
+    /// Puts another list in force, with the user's own prices before it, once `keep` has
+    /// stored it. If either cannot be done everything stays as it was.
+    pub(crate) fn put(
+        &self,
+        home: &Home,
+        config: &Config,
+        list: Book,
+        keep: impl FnOnce() -> anyhow::Result<()>,
+    ) -> anyhow::Result<Arc<Book>> {
+        let mut in_force = self.in_force.write().unwrap_or_else(PoisonError::into_inner);
+        let text = text(home)?;
+        let book = Arc::new(made(home, list, text.as_deref(), &config.providers)?);
+        keep()?;
+        *in_force = InForce { book: Arc::clone(&book), text };
+        Ok(book)
     }
 }
 
 /// The list prices with the user's own before them.
-pub(crate) fn read(home: &Home, providers: &Providers) -> anyhow::Result<Book> {
-    made(home, text(home)?.as_deref(), providers)
+pub(crate) fn read(home: &Home, config: &Config) -> anyhow::Result<Book> {
+    let list = price_list::newest(home, config.price_refresh.as_ref());
+    made(home, list, text(home)?.as_deref(), &config.providers)
 }
 
-fn made(home: &Home, text: Option<&str>, providers: &Providers) -> anyhow::Result<Book> {
-    let list = Book::default();
+/// Another list with the user's own before it.
+pub(crate) fn before(home: &Home, config: &Config, list: Book) -> anyhow::Result<Book> {
+    made(home, list, text(home)?.as_deref(), &config.providers)
+}
+
+fn made(
+    home: &Home,
+    list: Book,
+    text: Option<&str>,
+    providers: &Providers,
+) -> anyhow::Result<Book> {
     let Some(text) = text else { return Ok(list) };
     let own = Overrides::read(text, &list, |id| providers.get(id).is_some());
     let own = own.map_err(|wrong| {

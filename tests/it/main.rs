@@ -11,6 +11,7 @@ mod guard;
 mod house;
 mod ledger;
 mod lifetime;
+mod price_refresh;
 mod prices;
 mod sdk;
 mod secrets;

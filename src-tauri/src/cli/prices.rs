@@ -5,6 +5,7 @@ mod diff;
 mod list;
 mod own;
 mod rate;
+mod refresh;
 
 use clap::{Args, Subcommand};
 use meter::Timestamp;
@@ -28,6 +29,7 @@ enum PricesCommand {
     Override(own::OverrideArgs),
     Diff(diff::DiffArgs),
     Age(age::AgeArgs),
+    Refresh(refresh::RefreshArgs),
     /// Rates usage: one JSON object a line on standard input, one answer a line
     ///
     /// A question has `model` and `lines` (factor to count) and may have `id`, `provider` or
@@ -46,6 +48,7 @@ impl PricesArgs {
             PricesCommand::Override(args) => args.run(),
             PricesCommand::Diff(args) => args.run(),
             PricesCommand::Age(args) => args.run(),
+            PricesCommand::Refresh(args) => args.run(),
             PricesCommand::Rate => rate::run(),
         }
     }
@@ -55,7 +58,7 @@ impl PricesArgs {
 fn book() -> anyhow::Result<Book> {
     let home = super::home()?;
     let config = Config::load(&home.config())?;
-    own_prices::read(&home, &config.providers)
+    own_prices::read(&home, &config)
 }
 
 /// Reads an instant of a flag; now, if it is left out.

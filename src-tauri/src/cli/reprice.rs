@@ -27,6 +27,9 @@ pub(crate) struct RepriceArgs {
     /// Why; stays with each second valuation
     #[arg(long, value_name = "TEXT")]
     reason: String,
+    /// Go by the list prices that receipts name by this hash, not by those in force
+    #[arg(long, value_name = "HASH")]
+    book: Option<String>,
     /// Append the second valuations without asking
     #[arg(long)]
     yes: bool,
@@ -67,7 +70,11 @@ impl RepriceArgs {
     fn order(&self) -> Result<RepriceOrder, Problem> {
         // Refused here, before a running process has to.
         self.filters.query(Question::Reprice, Vec::new())?;
-        let mut order = RepriceOrder { reason: self.reason.clone(), ..RepriceOrder::default() };
+        let mut order = RepriceOrder {
+            reason: self.reason.clone(),
+            book: self.book.clone(),
+            ..RepriceOrder::default()
+        };
         let zone = ("tz", zone().name().to_owned());
         for (name, value) in [zone].into_iter().chain(self.filters.parameters()) {
             let values = order.filters.entry(name.to_owned()).or_insert(Values::Many(Vec::new()));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::routing::post;
 use axum::{Json, Router};
+use meter::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::problem::Problem;
@@ -20,14 +21,34 @@ pub struct PricesInForce {
     pub own: usize,
 }
 
+/// What a look for newer prices came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refreshed {
+    /// Whether other prices are in force than before.
+    pub renewed: bool,
+    /// The number of the bundle in force.
+    pub sequence: u64,
+    /// When it was made.
+    pub made_at: Timestamp,
+    /// What identifies the prices in force on receipts.
+    pub book_hash: String,
+}
+
 pub(crate) fn routes() -> Router<Desk> {
-    Router::new().route("/api/v1/prices/override", post(renew))
+    Router::new()
+        .route("/api/v1/prices/override", post(renew))
+        .route("/api/v1/prices/refresh", post(refresh))
+}
+
+/// Fetches newer prices, if the configuration says where from.
+async fn refresh(State(desk): State<Desk>) -> Result<Json<Refreshed>, Problem> {
+    (desk.refresh)().await.map(Json)
 }
 
 /// Reads the user's own prices anew.
 async fn renew(State(desk): State<Desk>) -> Result<Json<PricesInForce>, Problem> {
     let prices = Arc::clone(&desk.prices);
-    let read = tokio::task::spawn_blocking(move || prices());
+    let read = tokio::task::spawn_blocking(move || prices(None));
     let book = read.await.unwrap_or_else(|_| Err(stumbled()))?;
     let own = book.overrides().entries.len();
     Ok(Json(PricesInForce { book_hash: book.hash().to_owned(), own }))

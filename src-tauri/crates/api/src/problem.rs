@@ -27,6 +27,8 @@ pub enum Code {
     MethodNotAllowed,
     /// It contradicts what is already there.
     Conflict,
+    /// Somebody else's server did not give what it was asked for.
+    Unreachable,
     /// The ledger cannot be read or written.
     LedgerUnavailable,
     /// A mistake of Tollgate's own.
@@ -43,6 +45,7 @@ impl Code {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Ambiguous | Self::Conflict => StatusCode::CONFLICT,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Unreachable => StatusCode::BAD_GATEWAY,
             Self::LedgerUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }

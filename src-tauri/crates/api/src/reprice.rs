@@ -24,6 +24,9 @@ const LONGEST_REASON: usize = 200;
 pub struct RepriceOrder {
     /// Why, in a few words; stays with each second valuation.
     pub reason: String,
+    /// The hash of the list prices to go by; absent: those in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub book: Option<String>,
     /// Whether to append the second valuations; otherwise they are only looked at.
     #[serde(default)]
     pub append: bool,
@@ -145,7 +148,7 @@ async fn reprice(State(desk): State<Desk>, body: Bytes) -> Result<Json<Repriced>
     let ledger = Arc::clone(&desk.ledger);
     let (prices, at) = (Arc::clone(&desk.prices), (desk.clock)());
     let done = desk.readers.ask(move |questions| {
-        let book = prices()?;
+        let book = prices(order.book.as_deref())?;
         let hash = book.hash().to_owned();
         let found = if order.append {
             ledger.reprice(questions, &query.filter, &Reprice { book, at, note })?

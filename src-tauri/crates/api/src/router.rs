@@ -1,6 +1,7 @@
 //! `/api/v1`: which address asks which question.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::extract::{Path, Query as QueryString, State};
@@ -17,6 +18,7 @@ use tokio::sync::watch;
 use crate::answer::{Requests, Usage};
 use crate::auth::{Guard, Scopes, check};
 use crate::period::Here;
+use crate::prices::Refreshed;
 use crate::problem::{Code, Problem};
 use crate::query::{Query, Question};
 use crate::readers::{Readers, stumbled};
@@ -26,8 +28,15 @@ use crate::{download, events, passes, prices, question, reprice};
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Reads the prices in force, the user's own among them. Where those cannot be used it says
-/// why, and what was in force stays so.
-pub type Prices = Arc<dyn Fn() -> Result<Arc<Book>, Problem> + Send + Sync>;
+/// why, and what was in force stays so. With a hash it is the list that receipts name by it,
+/// the user's own prices before it.
+pub type Prices = Arc<dyn Fn(Option<&str>) -> Result<Arc<Book>, Problem> + Send + Sync>;
+
+/// Fetches newer prices and puts them in force.
+pub type Refresh = Arc<dyn Fn() -> Refreshing + Send + Sync>;
+
+/// A [`Refresh`] under way.
+pub type Refreshing = Pin<Box<dyn Future<Output = Result<Refreshed, Problem>> + Send>>;
 
 /// Everything the contract stands on.
 #[derive(Clone)]
@@ -43,6 +52,8 @@ pub struct Desk {
     pub scopes: Scopes,
     /// The prices in force.
     pub prices: Prices,
+    /// Where newer ones come from.
+    pub refresh: Refresh,
     /// A number that changes after the ledger did.
     pub revision: watch::Receiver<u64>,
     /// What the time is.

@@ -1,5 +1,5 @@
-//! `tollgate prices age`: how fresh the book is, by the newest change of each provider that it
-//! knows of, and what it expects to change.
+//! `tollgate prices age`: when the book was last compared with its sources, the newest change of
+//! each provider that it knows of, and what it expects to change.
 
 use std::io::Write as _;
 
@@ -29,14 +29,21 @@ pub(super) struct AgeArgs {
 struct Age<'a> {
     book_hash: &'a str,
     models: usize,
+    /// When it was last compared with its sources.
+    made_at: Timestamp,
+    /// Since then.
+    days: i64,
+    stale: bool,
+    /// The number of the bundle it came in; `null`: compiled into the program.
+    sequence: Option<u64>,
     /// The newest change that is in force.
     newest: Option<Timestamp>,
-    /// Since then.
-    days: Option<i64>,
-    stale: bool,
     providers: Vec<ProviderAge<'a>>,
     /// Changes that are announced.
     due: Vec<Due<'a>>,
+    /// Changes that were announced, and whose day came after the book was made: whether they
+    /// came true nobody has looked.
+    passed: Vec<Due<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -61,9 +68,9 @@ const COLUMNS: &[Column] = &[
 
 impl AgeArgs {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        let (book, now) = (Book::built_in(), now());
+        let (book, now) = (super::book()?, now());
         let models = book.catalogue();
-        let age = Age::of(book, &models, now);
+        let age = Age::of(&book, &models, now);
         let mut screen = Screen::take();
         if self.json {
             screen.json(&age)?;
@@ -74,15 +81,27 @@ impl AgeArgs {
         for due in &age.due {
             writeln!(screen, "{} at {} changes on {}", due.model, due.provider, day(due.at))?;
         }
-        if let (Some(newest), Some(days)) = (age.newest, age.days) {
-            let said = format!("The newest change is of {}, {days} days ago", day(newest));
-            writeln!(screen, "{}", painted(if age.stale { ODD } else { FAINT }, &said))?;
+        for due in &age.passed {
+            let said = format!(
+                "{} at {} was announced to change on {}: nobody has looked since",
+                due.model,
+                due.provider,
+                day(due.at)
+            );
+            writeln!(screen, "{}", painted(ODD, &said))?;
         }
-        writeln!(screen, "{}", painted(FAINT, &format!("Price book {}", age.book_hash)))?;
+        let from = match age.sequence {
+            Some(number) => format!("number {number}"),
+            None => "of this program".to_owned(),
+        };
+        let said = format!("Price book {from}, {}, {} days old", day(age.made_at), age.days);
+        writeln!(screen, "{}", painted(if age.stale { ODD } else { FAINT }, &said))?;
+        writeln!(screen, "{}", painted(FAINT, &format!("Hash {}", age.book_hash)))?;
         screen.flush()?;
         if age.stale {
             super::super::remark(&format!(
-                "No change for more than {STALE} days: install a newer Tollgate to be sure of prices."
+                "Nobody has compared it with the lists for more than {STALE} days: install a newer \
+                 Tollgate, or see `tollgate prices refresh --help`."
             ));
         }
         Ok(())
@@ -108,25 +127,24 @@ impl<'a> Age<'a> {
             let of = || models.iter().filter(|model| *model.provider == *provider);
             ProviderAge { provider, models: of().count(), newest: newest(&mut of()) }
         });
-        let mut due: Vec<Due<'a>> = Vec::new();
-        for model in models {
-            let starts = model.versions.iter().filter_map(|v| v.from).filter(|from| *from > now);
-            due.extend(starts.min().map(|at| Due {
-                provider: &model.provider,
-                model: &model.id,
-                at,
-            }));
-        }
-        let newest_of_all = newest(&mut models.iter());
-        let days = newest_of_all.map(|at| (now.millis() - at.millis()) / DAY);
+        let made_at = book.edition().made_at;
+        let first = |model: &'a ListedModel, after: Timestamp| {
+            let starts = model.versions.iter().filter_map(|v| v.from).filter(|from| *from > after);
+            starts.min().map(|at| Due { provider: &model.provider, model: &model.id, at })
+        };
+        let passed = models.iter().filter_map(|model| first(model, made_at));
+        let days = (now.millis() - made_at.millis()) / DAY;
         Self {
             book_hash: book.hash(),
             models: models.len(),
-            newest: newest_of_all,
+            made_at,
             days,
-            stale: days.is_some_and(|days| days > STALE),
+            stale: days > STALE,
+            sequence: book.edition().sequence,
+            newest: newest(&mut models.iter()),
             providers: providers.collect(),
-            due,
+            due: models.iter().filter_map(|model| first(model, now)).collect(),
+            passed: passed.filter(|due| due.at <= now).collect(),
         }
     }
 }

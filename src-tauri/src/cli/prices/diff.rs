@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use clap::Args;
-use meter::price::{Book, ListedModel, ListedVersion};
+use meter::price::{ListedModel, ListedVersion};
 use meter::{Currency, Timestamp};
 use serde::Serialize;
 
@@ -55,7 +55,7 @@ impl DiffArgs {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let from = instant("--from", Some(&self.from))?;
         let to = instant("--to", self.to.as_deref())?;
-        let mut models = Book::built_in().catalogue();
+        let mut models = super::book()?.catalogue();
         models.retain(|model| {
             self.provider.as_deref().is_none_or(|provider| *provider == *model.provider)
         });

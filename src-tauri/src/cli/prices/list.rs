@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use anyhow::bail;
 use clap::Args;
 use meter::Timestamp;
-use meter::price::{Book, ListedModel, ListedVersion};
+use meter::price::{ListedModel, ListedVersion};
 
 use super::super::screen::{FAINT, ODD, STRONG, Screen, painted};
 use super::super::table::{self, Align, Cell, Column};
@@ -56,7 +56,7 @@ impl ListArgs {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let at = instant("--at", self.at.as_deref())?;
         let wanted = self.model.as_deref().unwrap_or_default().to_ascii_lowercase();
-        let mut models = Book::built_in().catalogue();
+        let mut models = book()?.catalogue();
         models.retain(|model| {
             self.provider.as_deref().is_none_or(|provider| *provider == *model.provider)
                 && model.id.to_ascii_lowercase().contains(&wanted)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::auth::Local;
+use api::problem::{Code, Problem};
 use api::readers::Readers;
 use api::router::{Desk, router};
 use axum::Router;
@@ -104,7 +105,8 @@ fn desk(home: &Path, ledger: &Arc<Ledger>) -> Desk {
             let book = book.pass_book().expect("the ledger answers");
             book.find(secret, at(NOW)).map(|pass| pass.scopes.clone())
         }),
-        prices: Arc::new(|| Ok(Arc::new(Book::default()))),
+        prices: Arc::new(|_| Ok(Arc::new(Book::default()))),
+        refresh: Arc::new(|| Box::pin(async { Err(Problem::new(Code::Conflict, "off")) })),
         revision: watch::channel(0).1,
         clock: Arc::new(|| at(NOW)),
         zone: chrono_tz::Europe::Berlin,

@@ -42,12 +42,12 @@ impl Bundle {
         if let Some(last) = last.filter(|last| *last > self.sequence) {
             return Err(BundleError::Older { found: self.sequence, last });
         }
-        if last == Some(self.sequence) && in_force.hash() != &*self.hash {
-            return Err(BundleError::SameNumber(self.sequence));
-        }
         let (made_at, before) = (self.edition.made_at, in_force.edition().made_at);
         if made_at < before {
             return Err(BundleError::Outdated { found: made_at, in_force: before });
+        }
+        if last == Some(self.sequence) && in_force.hash() != &*self.hash {
+            return Err(BundleError::SameNumber(self.sequence));
         }
         if made_at.millis() > now.millis().saturating_add(CLOCKS) {
             return Err(BundleError::FromTheFuture(made_at));
