@@ -1,15 +1,23 @@
 //! The user's own prices and second valuations, with a running process and without one.
 
 use std::fs;
+use std::time::Duration;
 
+use meter::{Receipt, ReceiptId};
 use serde_json::{Value, json};
 use standin::client::Call;
+use store::Ledger;
 
 use crate::gate::{Gate, count};
 
 /// A dollar a million tokens of whatever sort, for every model.
 const OWN: &str = "[[price]]\nprovider = 'openai'\n[price.rates]\n'input.text' = '1'\n\
      'input.cache_read' = '1'\n'output.text' = '1'\n'output.reasoning' = '1'\n\
+     'input.cache_write' = '1'\n'input.cache_write_30m' = '1'\n";
+
+/// The same, but what came from a cache is a tenth.
+const CACHED_FOR_LESS: &str = "[[price]]\nprovider = 'openai'\n[price.rates]\n'input.text' = '1'\n\
+     'input.cache_read' = '0.1'\n'output.text' = '1'\n'output.reasoning' = '1'\n\
      'input.cache_write' = '1'\n'input.cache_write_30m' = '1'\n";
 
 fn call(gate: &Gate) {
@@ -70,5 +78,56 @@ fn a_second_valuation_is_appended_with_a_process_and_without() {
         assert_eq!(now["settlements"][0]["cost"], *dollars(first), "{now}");
         assert_eq!(now["settlements"][0]["note"], "it was agreed");
     }
+    gate.says(&["doctor", "--verify"]);
+}
+
+/// A receipt in the ledger of `gate` as a reader left it that took cached tokens for fresh ones.
+fn misread(gate: &mut Gate) -> Value {
+    call(gate);
+    let right = gate.receipts_of(1).remove(0);
+    gate.kill();
+    let mut receipt: Receipt = serde_json::from_value(right.clone()).expect("a receipt");
+    let at = receipt.started_at;
+    receipt.id = ReceiptId::new(at, 7, 7);
+    let whole = receipt.lines.iter().filter(|line| line.factor.name().starts_with("input."));
+    receipt.lines[0].count = whole.map(|line| line.count).sum();
+    receipt.lines[0].factor = "input.text".parse().expect("a factor");
+    receipt.lines.retain(|line| !line.factor.name().starts_with("input.cache"));
+    let ledger = Ledger::open(gate.home()).expect("the gate let go of it");
+    ledger.recorder().open(&receipt).finish(receipt);
+    ledger.close(Duration::from_secs(10));
+    right
+}
+
+#[test]
+fn usage_that_was_read_wrongly_is_read_again_from_what_the_provider_said() {
+    let mut gate = Gate::open();
+    let right = misread(&mut gate);
+    fs::write(gate.home().join("prices.toml"), CACHED_FOR_LESS).expect("a file");
+    let again = |gate: &Gate, more: &[&str]| -> Value {
+        let order = ["reprice", "--reread", "--reason", "cached tokens were misread", "--json"];
+        serde_json::from_str(&gate.says(&[&order, more].concat())).expect("JSON")
+    };
+    let preview = again(&gate, &[]);
+    assert_eq!((&preview["changed"], &preview["reread"]), (&json!(2), &json!(1)), "{preview}");
+    assert!(gate.receipts().iter().all(|receipt| receipt["settlements"] == json!([])));
+    assert_eq!(again(&gate, &["--yes"])["appended"], true);
+    assert_eq!(again(&gate, &["--yes"])["unchanged"], 2, "there is no third reading");
+
+    let (mended, other): (Vec<Value>, Vec<Value>) = gate
+        .receipts()
+        .into_iter()
+        .partition(|receipt| receipt["settlements"][0]["reason"] == "reread");
+    let ([mended], [other]) = (&*mended, &*other) else { panic!("one was misread") };
+    assert_eq!(count(mended, "input.cache_read"), None, "the receipt stays what it was");
+    let counts = |lines: &Value| -> Vec<(Value, Value)> {
+        let lines = lines.as_array().expect("lines").iter();
+        lines.map(|line| (line["factor"].clone(), line["count"].clone())).collect()
+    };
+    assert_eq!(counts(&mended["settlements"][0]["lines"]), counts(&right["lines"]));
+    assert_eq!(mended["settlements"][0]["usage_state"], "reported");
+    assert_eq!(mended["settlements"][0]["cost"], other["settlements"][0]["cost"]);
+    let id = mended["id"].as_str().expect("an id");
+    assert!(gate.says(&["show", id]).contains("Read again and re-priced"));
     gate.says(&["doctor", "--verify"]);
 }

@@ -55,7 +55,7 @@ pub(crate) fn cost(receipt: &Receipt, standing: &Standing<'_>, is_estimated: boo
             format!("{about}{}{again}", in_currency(&money(cost), receipt.currency))
         }
         (None, CostState::Free) => "free".to_owned(),
-        (None, _) if receipt.usage_state == UsageState::None => String::new(),
+        (None, _) if standing.usage_state == UsageState::None => String::new(),
         (None, CostState::Partial) => "partial".to_owned(),
         (None, CostState::Disputed) => "disputed".to_owned(),
         (

@@ -61,7 +61,7 @@ fn items(paper: &mut Paper, receipt: &Receipt) {
         item(paper, line, receipt.currency);
     }
     if standing.lines.is_empty() {
-        paper.plain(words::usage_state(receipt.usage_state));
+        paper.plain(words::usage_state(standing.usage_state));
     }
     paper.rule();
     let total = match (standing.cost, standing.cost_state) {
@@ -231,8 +231,10 @@ fn settled(paper: &mut Paper, receipt: &Receipt, settlement: &Settlement, zone: 
     let book = settlement.book_hash.as_deref().map(|hash| format!(", price book {hash}"));
     let book = book.unwrap_or_default();
     let why = settlement.note.as_deref().map(|note| format!(": {note}")).unwrap_or_default();
-    if *settlement.reason == *Settlement::REPRICE {
-        paper.plain(&format!("Re-priced {at}: {cost}{book}{why}"));
+    if settlement.is_second_look() {
+        let is_read = *settlement.reason == *Settlement::REREAD;
+        let done = if is_read { "Read again and re-priced" } else { "Re-priced" };
+        paper.plain(&format!("{done} {at}: {cost}{book}{why}"));
     } else {
         paper.plain(&format!("Settled {at} ({}):{status} {cost}{why}", settlement.reason));
     }
@@ -247,7 +249,8 @@ fn first(paper: &mut Paper, receipt: &Receipt) {
         let (rate, amount) = (line.rate.as_deref(), line.amount);
         let amount = came_to(receipt.currency, amount, CostState::Unknown);
         let rate = rate.map_or_else(|| "no price known".to_owned(), |rate| format!("at {rate}"));
-        paper.faint(&format!("  {} {rate}: {amount}", words::factor(&line.factor)));
+        let (many, factor) = (count(line.count), words::factor(&line.factor));
+        paper.faint(&format!("  {factor}, {many} {rate}: {amount}"));
     }
 }
 

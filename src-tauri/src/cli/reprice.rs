@@ -1,4 +1,4 @@
-//! `tollgate reprice`: a second valuation of receipts, previewed first.
+//! `tollgate reprice`: a second valuation of receipts, or a second reading, previewed first.
 
 use std::io::{self, IsTerminal as _, Write};
 
@@ -22,7 +22,8 @@ use super::words;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   tollgate reprice --from 2026-11-01 --to 2026-12-01 --reason 'the list was wrong'
-  tollgate reprice --model gpt-5 --last 30d --reason 'negotiated rates' --yes")]
+  tollgate reprice --model gpt-5 --last 30d --reason 'negotiated rates' --yes
+  tollgate reprice --reread --provider openai --reason 'cached tokens were misread'")]
 pub(crate) struct RepriceArgs {
     /// Why; stays with each second valuation
     #[arg(long, value_name = "TEXT")]
@@ -30,6 +31,9 @@ pub(crate) struct RepriceArgs {
     /// Go by the list prices that receipts name by this hash, not by those in force
     #[arg(long, value_name = "HASH")]
     book: Option<String>,
+    /// Read the usage again before, as this version understands what the provider reported
+    #[arg(long)]
+    reread: bool,
     /// Append the second valuations without asking
     #[arg(long)]
     yes: bool,
@@ -73,6 +77,7 @@ impl RepriceArgs {
         let mut order = RepriceOrder {
             reason: self.reason.clone(),
             book: self.book.clone(),
+            reread: self.reread,
             ..RepriceOrder::default()
         };
         let zone = ("tz", zone().name().to_owned());
@@ -110,6 +115,8 @@ const COLUMNS: &[Column] = &[
     Column::new("receipts", Align::Right, 0),
     Column::new("until now", Align::Point, 0),
     Column::new("from then on", Align::Point, 0),
+    Column::new("tokens until now", Align::Right, 2),
+    Column::new("from then on", Align::Right, 2),
 ];
 
 fn print(screen: &mut Screen, preview: &Repriced) -> io::Result<()> {
@@ -123,11 +130,19 @@ fn print(screen: &mut Screen, preview: &Repriced) -> io::Result<()> {
             row.into_iter().map(|cell| cell.style(STRONG)).collect()
         });
         let rows: Vec<Vec<Cell>> = rows.chain(totals).collect();
-        table::print(screen, COLUMNS, &rows)?;
+        // Tokens only change where something was read again.
+        let shown = if preview.reread == 0 { COLUMNS.len() - 2 } else { COLUMNS.len() };
+        let rows: Vec<Vec<Cell>> =
+            rows.into_iter().map(|row| row.into_iter().take(shown).collect()).collect();
+        table::print(screen, &COLUMNS[..shown], &rows)?;
         writeln!(screen)?;
     }
     let (changed, unchanged) = (grouped(preview.changed), grouped(preview.unchanged));
     writeln!(screen, "Receipts that change: {changed}; that stay as they are: {unchanged}.")?;
+    if preview.reread != 0 {
+        let many = grouped(preview.reread);
+        writeln!(screen, "Receipts whose usage is read otherwise: {many}.")?;
+    }
     for (why, many) in &preview.passed_over {
         writeln!(screen, "Left alone: {} that {}.", grouped(*many), words::passed_over(*why))?;
     }
@@ -141,6 +156,8 @@ fn cells(name: Cell, provider: &str, currency: Currency, change: &Difference) ->
         Cell::new(grouped(change.receipts)),
         Cell::new(sum(currency, change.cost_before, change.unpriced_before, change.receipts)),
         Cell::new(sum(currency, change.cost_after, change.unpriced_after, change.receipts)),
+        Cell::new(grouped(change.tokens_before)),
+        Cell::new(grouped(change.tokens_after)),
     ]
 }
 

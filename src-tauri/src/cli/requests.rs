@@ -180,7 +180,7 @@ fn cells(receipt: &Receipt, here: Here) -> Vec<Cell> {
     };
     let code = receipt.http_status.filter(|code| *code != 200);
     let code = code.map(|code| format!(" {code}")).unwrap_or_default();
-    let is_estimated = receipt.usage_state == UsageState::Estimated
+    let is_estimated = standing.usage_state == UsageState::Estimated
         || standing.lines.iter().any(|line| line.basis == Basis::Estimated);
     let is_odd = standing.cost.is_none() || !receipt.anomalies.is_empty();
     let side = |number: u64| {

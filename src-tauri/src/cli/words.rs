@@ -87,6 +87,7 @@ pub(crate) const fn passed_over(why: PassedOver) -> &'static str {
         PassedOver::DetailNotKept => {
             "were priced by what the receipt does not keep, such as an image's size"
         }
+        PassedOver::UsageNotKept => "keep no usage object of the provider that could be read again",
         PassedOver::OtherCurrency => "would change to another currency",
     }
 }

@@ -155,7 +155,7 @@ const COLUMNS: &[(&str, Cell)] = &[
     ("attempts", |r| if r.attempts.is_empty() { String::new() } else { json(&r.attempts) }),
     ("billing", |r| r.billing.to_string()),
     ("usage_raw", |r| r.usage_raw.as_ref().map_or_else(String::new, |u| text(u.as_str()))),
-    ("usage_state", |r| r.usage_state.to_string()),
+    ("usage_state", |r| Standing::of(r).usage_state.to_string()),
     ("anomalies", |r| words(&r.anomalies)),
     ("cost", |r| shown(Standing::of(r).cost)),
     ("currency", |r| r.currency.to_string()),

@@ -1,4 +1,4 @@
-//! `POST /api/v1/reprice`: what a second valuation would change, and appending it.
+//! `POST /api/v1/reprice`: what a second look would change, and appending it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,9 +8,10 @@ use axum::extract::State;
 use axum::routing::post;
 use axum::{Json, Router};
 use meter::price::PassedOver;
+use meter::usage::Count;
 use meter::{Currency, Money};
 use serde::{Deserialize, Serialize};
-use store::{Change, Reprice, Repricing};
+use store::{Change, Depth, Reprice, Repricing};
 
 use crate::problem::{Code, Problem};
 use crate::query::{Query, Question};
@@ -30,6 +31,9 @@ pub struct RepriceOrder {
     /// Whether to append the second valuations; otherwise they are only looked at.
     #[serde(default)]
     pub append: bool,
+    /// Whether to read the provider's usage again, as it is understood now.
+    #[serde(default)]
+    pub reread: bool,
     /// Filters, named as in a query string; a list means one of these.
     #[serde(flatten)]
     pub filters: BTreeMap<String, Values>,
@@ -63,6 +67,8 @@ pub struct Repriced {
     pub book_hash: String,
     /// Receipts whose valuation changes.
     pub changed: u64,
+    /// Those of them whose usage is read otherwise.
+    pub reread: u64,
     /// Receipts whose valuation is what it was.
     pub unchanged: u64,
     /// Receipts that keep their valuation, by why.
@@ -100,6 +106,10 @@ pub struct Difference {
     pub cost_after: Money,
     /// Those of them that have no cost then.
     pub unpriced_after: u64,
+    /// Their tokens until now, in and out.
+    pub tokens_before: u64,
+    /// Their tokens from then on.
+    pub tokens_after: u64,
 }
 
 impl From<Change> for Difference {
@@ -110,14 +120,22 @@ impl From<Change> for Difference {
             unpriced_before: change.before.unpriced,
             cost_after: change.after.cost,
             unpriced_after: change.after.unpriced,
+            tokens_before: whole(change.before.tokens),
+            tokens_after: whole(change.after.tokens),
         }
     }
+}
+
+/// In whole tokens; some providers count in fractions.
+fn whole(tokens: Count) -> u64 {
+    tokens.millionths() / Count::ONE
 }
 
 impl Repriced {
     fn of(found: Repricing, book_hash: &str, appended: bool) -> Self {
         let totals = found.totals().into_iter().map(|(of, change)| (of, change.into())).collect();
         let (changed, unchanged) = (found.changed(), found.unchanged);
+        let reread = found.changes.values().map(|change| change.reread).sum();
         let row = |((provider, model, currency), change): ((Box<str>, Option<Box<str>>, _), _)| {
             let (provider, model) = (provider.into(), model.map(String::from));
             RepricedRow { provider, model, currency, difference: Difference::from(change) }
@@ -126,6 +144,7 @@ impl Repriced {
             appended,
             book_hash: book_hash.to_owned(),
             changed,
+            reread,
             unchanged,
             passed_over: found.passed_over,
             rows: found.changes.into_iter().map(row).collect(),
@@ -145,15 +164,16 @@ async fn reprice(State(desk): State<Desk>, body: Bytes) -> Result<Json<Repriced>
     })?;
     let query = Query::parse(Question::Reprice, &parameters(&order.filters), desk.here())?;
     let note = reason(&order.reason)?;
+    let depth = if order.reread { Depth::Reading } else { Depth::Valuation };
     let ledger = Arc::clone(&desk.ledger);
     let (prices, at) = (Arc::clone(&desk.prices), (desk.clock)());
     let done = desk.readers.ask(move |questions| {
         let book = prices(order.book.as_deref())?;
         let hash = book.hash().to_owned();
         let found = if order.append {
-            ledger.reprice(questions, &query.filter, &Reprice { book, at, note })?
+            ledger.reprice(questions, &query.filter, &Reprice { book, depth, at, note })?
         } else {
-            questions.repricing(&query.filter, &book)?
+            questions.repricing(&query.filter, &book, depth)?
         };
         Ok(Repriced::of(found, &hash, order.append))
     });

@@ -51,6 +51,8 @@ pub(crate) fn outcome(job: Receipt, poll: &Receipt) -> Option<Outcome> {
         reason: REASON.into(),
         by: Some(poll.id),
         status: Some(job.status),
+        usage_raw: job.usage_raw,
+        usage_state: Some(job.usage_state),
         lines: job.lines,
         cost: job.cost,
         cost_state: job.cost_state,

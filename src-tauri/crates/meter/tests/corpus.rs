@@ -3,6 +3,8 @@
 //! `expected.dev.jsonl.gz`, and `TOLLGATE_KINDS` to the beginnings of the kinds to hold to it
 //! (default: none fails, all are counted).
 
+mod recorded;
+
 use std::collections::BTreeMap;
 use std::env;
 use std::fs::File;
@@ -12,10 +14,10 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::read::MultiGzDecoder;
-use meter::format::{End, Reader, Reading};
+use meter::format::{End, Format, Reader, Reading};
 use meter::provider::{Provider, Providers};
 use meter::receipt::{Anomaly, Status};
-use meter::request::RequestScanner;
+use meter::request::{Asked, RequestScanner};
 use meter::usage::{Count, Unit};
 use serde_json::Value;
 
@@ -32,8 +34,10 @@ fn recorded_answers_are_read_as_the_providers_mean_them() {
     let mut wrong_and_held = 0;
     for row in rows(&folder.join("dev.jsonl.gz")) {
         let id = text(&row["id"]);
-        let reading = read(&row, usize::MAX);
-        assert_eq!(reading, read(&row, 7), "{id} in pieces of 7 bytes");
+        let (call, reading) = read(&row, usize::MAX);
+        assert_eq!(reading, read(&row, 7).1, "{id} in pieces of 7 bytes");
+        let Call { provider, format, asked } = &call;
+        recorded::says_it_again(id, provider, *format, asked, &reading);
         let differences = differences(&expected[id], &reading);
         let kind = text(&row["kind"]);
         let (right, all) = tally.entry(kind.to_owned()).or_default();
@@ -61,7 +65,14 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-fn read(row: &Value, piece: usize) -> Reading {
+/// What is known before the answer comes.
+struct Call {
+    provider: Provider,
+    format: Option<Format>,
+    asked: Asked,
+}
+
+fn read(row: &Value, piece: usize) -> (Call, Reading) {
     let (request, response) = (&row["request"], &row["response"]);
     let declared = Provider::declared(text(&row["provider"]), "http://upstream.test");
     let provider = Providers::built_in().get(text(&row["provider"])).unwrap_or(&declared);
@@ -77,7 +88,9 @@ fn read(row: &Value, piece: usize) -> Reading {
     for piece in body.chunks(piece.min(body.len().max(1))) {
         reader.push(piece);
     }
-    reader.finish(End::Complete, scanner.asked())
+    let asked = scanner.asked().clone();
+    let reading = reader.finish(End::Complete, &asked);
+    (Call { provider: provider.clone(), format: route.format, asked }, reading)
 }
 
 fn base64(message: &Value) -> Vec<u8> {

@@ -4,6 +4,8 @@
 //! A case is a folder with `call.toml`, which is documented by [`Call`], and the body of the
 //! answer in `answer.json`, `.sse`, `.ndjson` or whatever else it is.
 
+mod recorded;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -120,6 +122,22 @@ fn a_cut_answer_never_says_more_than_the_whole_one() {
             }
         }
     }
+}
+
+#[test]
+fn a_usage_object_read_again_says_what_it_said() {
+    let mut read_again = 0;
+    for case in cases() {
+        let whole = read(&case, std::iter::once(&*case.answer));
+        read_again += usize::from(recorded::says_it_again(
+            &case.name,
+            &case.provider,
+            case.route.format,
+            &case.asked,
+            &whole,
+        ));
+    }
+    assert!(read_again > 50, "most fixtures report usage");
 }
 
 proptest! {

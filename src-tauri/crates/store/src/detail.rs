@@ -130,7 +130,11 @@ fn put_optional<S: Spell>(out: &mut Vec<u8>, r: &Receipt, spell: &mut S) -> Resu
     }
 }
 
-fn put_usage<S: Spell>(out: &mut Vec<u8>, raw: &RawUsage, spell: &mut S) -> Result<(), S::Error> {
+pub(crate) fn put_usage<S: Spell>(
+    out: &mut Vec<u8>,
+    raw: &RawUsage,
+    spell: &mut S,
+) -> Result<(), S::Error> {
     match S::SHARES.then(|| usage_shape::split(raw.as_str())).flatten() {
         Some((shape, numbers)) => {
             out.push(1);
@@ -288,7 +292,10 @@ fn take_optional(
     Ok(())
 }
 
-fn take_usage(input: &mut Unpack<'_>, names: &impl Unspell) -> Result<RawUsage, UnpackError> {
+pub(crate) fn take_usage(
+    input: &mut Unpack<'_>,
+    names: &impl Unspell,
+) -> Result<RawUsage, UnpackError> {
     let json = match input.byte()? {
         0 => String::from(input.text()?),
         _ => usage_shape::join(&names.unspell(input)?, input)?,

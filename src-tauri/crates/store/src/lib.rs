@@ -49,7 +49,7 @@ pub use histogram::Histogram;
 pub use ledger::{Ledger, Recorder, Ticket};
 pub use passes::{NewPass, Pass, PassBook, PassSecret, Scope};
 pub use questions::{Arrival, Questions};
-pub use reprice::{Change, Reprice, Repricing, Sum};
+pub use reprice::{Change, Depth, Reprice, Repricing, Sum};
 pub use settlement::Settled;
 pub use standing::Standing;
 pub use upkeep::Verified;

@@ -5,6 +5,7 @@ use meter::usage::{Basis, Bound, Count, Factor};
 use meter::{ReceiptId, Timestamp};
 
 use crate::codes::Coded;
+use crate::detail::{put_usage, take_usage};
 use crate::pack::{Presence, Spell, Unpack, UnpackError, Unspell, put, put_money, put_signed};
 
 pub(crate) fn put_lines<S: Spell>(
@@ -106,8 +107,8 @@ pub(crate) fn put_settlement<S: Spell>(
     settlement: &Settlement,
     spell: &mut S,
 ) -> Result<(), S::Error> {
-    let Settlement { at, reason, by, status, lines, cost, cost_state, subtotal, book_hash, note } =
-        settlement;
+    let Settlement { reason, by, status, usage_raw, usage_state, .. } = settlement;
+    let Settlement { at, lines, cost, cost_state, subtotal, book_hash, note, .. } = settlement;
     put_signed(out, at.millis().into());
     out.push(cost_state.code());
     Presence::put(
@@ -119,6 +120,8 @@ pub(crate) fn put_settlement<S: Spell>(
             subtotal.is_some(),
             book_hash.is_some(),
             note.is_some(),
+            usage_raw.is_some(),
+            usage_state.is_some(),
         ],
     );
     spell.spell(out, reason)?;
@@ -135,6 +138,10 @@ pub(crate) fn put_settlement<S: Spell>(
     for text in [book_hash, note].into_iter().flatten() {
         spell.spell(out, text)?;
     }
+    if let Some(raw) = usage_raw {
+        put_usage(out, raw, spell)?;
+    }
+    out.extend(usage_state.map(Coded::code));
     Ok(())
 }
 
@@ -153,7 +160,22 @@ pub(crate) fn take_settlement(
     let subtotal = has.read(|| input.money())?;
     let book_hash = has.read(|| names.unspell(input))?;
     let note = has.read(|| names.unspell(input))?;
-    Ok(Settlement { at, reason, by, status, lines, cost, cost_state, subtotal, book_hash, note })
+    let usage_raw = has.read(|| take_usage(input, names))?;
+    let usage_state = has.read(|| Coded::from_code(input.byte()?))?;
+    Ok(Settlement {
+        at,
+        reason,
+        by,
+        status,
+        usage_raw,
+        usage_state,
+        lines,
+        cost,
+        cost_state,
+        subtotal,
+        book_hash,
+        note,
+    })
 }
 
 /// A whole receipt id as one number.

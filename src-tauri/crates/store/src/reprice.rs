@@ -1,12 +1,14 @@
-//! Second valuations: what re-pricing would change, and appending it. The first valuation
-//! stays on the receipt; the rollups follow in the same transaction.
+//! Second valuations, of the usage as it was read or as it is read now: what they would change,
+//! and appending them. The first stays on the receipt; the rollups follow in the same transaction.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use meter::format::reread;
 use meter::price::{self, Book, PassedOver, Valuation};
-use meter::receipt::{CostState, Receipt, Settlement};
+use meter::receipt::{CostState, Line, Receipt, Settlement, UsageState};
+use meter::usage::{Count, Unit};
 use meter::{Currency, Money, ReceiptId, Timestamp};
 
 use crate::books::Books;
@@ -42,6 +44,8 @@ pub struct Repricing {
 pub struct Change {
     /// How many receipts.
     pub receipts: u64,
+    /// How many of them have their usage read otherwise.
+    pub reread: u64,
     /// What they come to now.
     pub before: Sum,
     /// What they come to then.
@@ -55,6 +59,25 @@ pub struct Sum {
     pub cost: Money,
     /// Receipts without a cost, not in the sum.
     pub unpriced: u64,
+    /// All tokens, in and out.
+    pub tokens: Count,
+}
+
+/// How deep a second look goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// The lines as they stand are valued again.
+    Valuation,
+    /// The provider's usage object is read again as well.
+    Reading,
+}
+
+/// A receipt's lines as they are to stand.
+#[derive(Debug)]
+struct Second {
+    valuation: Valuation,
+    /// Of lines that were read otherwise.
+    reading: Option<UsageState>,
 }
 
 /// A second valuation, as it is to be recorded.
@@ -62,6 +85,8 @@ pub struct Sum {
 pub struct Reprice {
     /// The prices to value by.
     pub book: Arc<Book>,
+    /// What to do over.
+    pub depth: Depth,
     /// When that is.
     pub at: Timestamp,
     /// Why, in the user's words.
@@ -69,25 +94,31 @@ pub struct Reprice {
 }
 
 impl Sum {
-    fn add(&mut self, cost: Option<Money>, state: CostState) {
+    fn add(&mut self, cost: Option<Money>, state: CostState, lines: &[Line]) {
         match cost {
-            // 2^127 attos are 1.7e20 units of money; a sum past that is held there.
-            Some(cost) => {
-                self.cost = Money::from_attos(self.cost.attos().saturating_add(cost.attos()));
-            }
+            Some(cost) => self.add_cost(cost),
             None => self.unpriced += u64::from(state != CostState::Free),
         }
+        let tokens = lines.iter().filter(|line| line.unit == Unit::Token);
+        self.tokens = self.tokens.plus(tokens.map(|line| line.count).sum());
     }
 
     fn merge(&mut self, other: Self) {
-        self.add(Some(other.cost), CostState::Priced);
+        self.add_cost(other.cost);
         self.unpriced += other.unpriced;
+        self.tokens = self.tokens.plus(other.tokens);
+    }
+
+    /// 2^127 attos are 1.7e20 units of money; a sum past that is held there.
+    fn add_cost(&mut self, cost: Money) {
+        self.cost = Money::from_attos(self.cost.attos().saturating_add(cost.attos()));
     }
 }
 
 impl Change {
     fn merge(&mut self, other: Self) {
         self.receipts += other.receipts;
+        self.reread += other.reread;
         self.before.merge(other.before);
         self.after.merge(other.after);
     }
@@ -108,27 +139,54 @@ impl Repricing {
         totals
     }
 
-    /// Counts a receipt; the new valuation, if it is another than the one that counts now.
-    fn see(&mut self, book: &Book, receipt: &Receipt) -> Option<Valuation> {
+    /// Counts a receipt; how it is to stand, if that is otherwise than now.
+    fn see(&mut self, book: &Book, depth: Depth, receipt: &Receipt) -> Option<Second> {
         let now = Standing::of(receipt);
-        let then = match price::again(book, receipt, now.lines) {
+        let then = match second_look(book, depth, receipt, &now) {
             Ok(then) => then,
             Err(why) => {
                 *self.passed_over.entry(why).or_default() += 1;
                 return None;
             }
         };
-        if is_same(&now, &then) {
+        if then.reading.is_none() && is_same(&now, &then.valuation) {
             self.unchanged += 1;
             return None;
         }
         let model = receipt.model.clone().or_else(|| receipt.model_requested.clone());
         let key = (receipt.provider.clone(), model, receipt.currency);
         let change = self.changes.entry(key).or_default();
+        let Valuation { cost, state, lines, .. } = &then.valuation;
         change.receipts += 1;
-        change.before.add(now.cost, now.cost_state);
-        change.after.add(then.cost, then.state);
+        change.reread += u64::from(then.reading.is_some());
+        change.before.add(now.cost, now.cost_state, now.lines);
+        change.after.add(*cost, *state, lines);
         Some(then)
+    }
+}
+
+fn second_look(
+    book: &Book,
+    depth: Depth,
+    receipt: &Receipt,
+    now: &Standing<'_>,
+) -> Result<Second, PassedOver> {
+    let read_as_before = || {
+        let valuation = price::again(book, receipt, now.lines, now.usage_state)?;
+        Ok(Second { valuation, reading: None })
+    };
+    match depth {
+        Depth::Valuation => read_as_before(),
+        Depth::Reading => {
+            let raw = now.usage_raw.ok_or(PassedOver::UsageNotKept)?;
+            let reading = reread(receipt, raw, now.lines, now.usage_state);
+            let reading = reading.ok_or(PassedOver::UsageNotKept)?;
+            if reading.says_the_same(now.lines, now.usage_state) {
+                return read_as_before();
+            }
+            let valuation = price::anew(book, receipt, &reading)?;
+            Ok(Second { valuation, reading: Some(reading.usage_state) })
+        }
     }
 }
 
@@ -141,11 +199,16 @@ fn is_same(now: &Standing<'_>, then: &Valuation) -> bool {
 }
 
 impl Questions {
-    /// What re-pricing the receipts of a filter by this book would change.
-    pub fn repricing(&self, filter: &Filter, book: &Book) -> Result<Repricing, StoreError> {
+    /// What a second look at the receipts of a filter would change by this book.
+    pub fn repricing(
+        &self,
+        filter: &Filter,
+        book: &Book,
+        depth: Depth,
+    ) -> Result<Repricing, StoreError> {
         let mut found = Repricing::default();
         self.each(filter, |receipt| {
-            found.see(book, &receipt);
+            found.see(book, depth, &receipt);
             ControlFlow::Continue(())
         })?;
         Ok(found)
@@ -164,7 +227,7 @@ impl Ledger {
         let (mut found, mut done) = (Repricing::default(), Repricing::default());
         let (mut batch, mut failed) = (Vec::with_capacity(BATCH), None);
         ledger.each(filter, |receipt| {
-            if found.see(&reprice.book, &receipt).is_some() {
+            if found.see(&reprice.book, reprice.depth, &receipt).is_some() {
                 batch.push(receipt.id);
             }
             if batch.len() == BATCH
@@ -211,8 +274,8 @@ fn append(
     lanes.refresh(&books.db)?;
     for id in batch {
         let Some(receipt) = settlement::receipt_of(books, &lanes, id.ordinal())? else { continue };
-        if let Some(valuation) = done.see(&reprice.book, &receipt) {
-            let settlement = second(reprice, valuation);
+        if let Some(second) = done.see(&reprice.book, reprice.depth, &receipt) {
+            let settlement = worded(reprice, second);
             settlement::append(books, receipt, &settlement, &mut cells)?;
         }
     }
@@ -220,12 +283,15 @@ fn append(
     Ok(done)
 }
 
-fn second(reprice: &Reprice, valuation: Valuation) -> Settlement {
+fn worded(reprice: &Reprice, Second { valuation, reading }: Second) -> Settlement {
+    let reason = if reading.is_some() { Settlement::REREAD } else { Settlement::REPRICE };
     Settlement {
         at: reprice.at,
-        reason: Settlement::REPRICE.into(),
+        reason: reason.into(),
         by: None,
         status: None,
+        usage_raw: None,
+        usage_state: reading,
         lines: valuation.lines,
         cost: valuation.cost,
         cost_state: valuation.state,

@@ -2,13 +2,17 @@
 //! known when it was written; the last settlement says what counts now.
 
 use meter::Money;
-use meter::receipt::{CostState, Line, Receipt, Settlement, Status};
+use meter::receipt::{CostState, Line, RawUsage, Receipt, Settlement, Status, UsageState};
 
 /// What counts now about a receipt; figures, status filters and totals go by this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing<'a> {
     /// How it ended: the last settlement that says so, else the receipt.
     pub status: Status,
+    /// The provider's last words about usage.
+    pub usage_raw: Option<&'a RawUsage>,
+    /// How the usage became known.
+    pub usage_state: UsageState,
     /// The lines that count.
     pub lines: &'a [Line],
     /// What it came to; absent is unknown.
@@ -28,6 +32,8 @@ impl<'a> Standing<'a> {
     pub fn of(receipt: &'a Receipt) -> Self {
         let own = Self {
             status: receipt.status,
+            usage_raw: receipt.usage_raw.as_ref(),
+            usage_state: receipt.usage_state,
             lines: &receipt.lines,
             cost: receipt.cost,
             cost_state: receipt.cost_state,
@@ -37,6 +43,11 @@ impl<'a> Standing<'a> {
         };
         receipt.settlements.iter().fold(own, |before, news| Self {
             status: news.status.unwrap_or(before.status),
+            usage_raw: news
+                .usage_raw
+                .as_ref()
+                .or_else(|| before.usage_raw.filter(|_| news.is_second_look())),
+            usage_state: news.usage_state.unwrap_or(before.usage_state),
             lines: &news.lines,
             cost: news.cost,
             cost_state: news.cost_state,
@@ -51,8 +62,8 @@ impl<'a> Standing<'a> {
         self.valued_by.map_or("first", |news| &news.reason)
     }
 
-    /// Whether the prices were looked up again.
+    /// Whether the prices were looked up again, and perhaps the usage read again before.
     pub fn is_repriced(&self) -> bool {
-        self.valuation() == Settlement::REPRICE
+        self.valued_by.is_some_and(Settlement::is_second_look)
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use meter::receipt::{CostState, Line, Receipt, Status, UsageState};
+use meter::receipt::{CostState, Receipt, Status, UsageState};
 use meter::usage::{Basis, Factor};
 
 use crate::histogram::Histogram;
@@ -38,8 +38,8 @@ impl Tally {
         let mut tally = Self {
             requests: 1,
             priced: standing.cost.is_some().into(),
-            unpriced: is_unpriced(receipt, &standing).into(),
-            estimated: is_estimated(receipt, standing.lines).into(),
+            unpriced: is_unpriced(&standing).into(),
+            estimated: is_estimated(&standing).into(),
             cost: standing.cost.map_or(0, |cost| cost.attos()),
             subtotal: standing.subtotal.map_or(0, |part| part.attos()),
             ..Self::default()
@@ -140,15 +140,15 @@ impl Tally {
     }
 }
 
-fn is_unpriced(receipt: &Receipt, standing: &Standing<'_>) -> bool {
+fn is_unpriced(standing: &Standing<'_>) -> bool {
     standing.cost.is_none()
         && standing.cost_state != CostState::Free
-        && receipt.usage_state != UsageState::None
+        && standing.usage_state != UsageState::None
 }
 
-fn is_estimated(receipt: &Receipt, lines: &[Line]) -> bool {
-    receipt.usage_state == UsageState::Estimated
-        || lines.iter().any(|line| line.basis == Basis::Estimated)
+fn is_estimated(standing: &Standing<'_>) -> bool {
+    standing.usage_state == UsageState::Estimated
+        || standing.lines.iter().any(|line| line.basis == Basis::Estimated)
 }
 
 /// A denial takes no time and an interruption has none; neither says how fast a provider is.

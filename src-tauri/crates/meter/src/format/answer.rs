@@ -1,6 +1,7 @@
 //! What a format gathers while an answer passes, whatever the format.
 
 use super::Seen;
+use super::members::Members;
 use super::trouble::{Failure, Trouble};
 use crate::json::plain;
 use crate::leaves::Leaves;
@@ -84,6 +85,17 @@ impl Answer {
             self.usage.update(&usage)
         }
         self.usage_raw = RawUsage::new(json);
+    }
+
+    /// Keeps what is told beside the usage object as one more member of it, for whoever reads
+    /// it again.
+    pub(crate) fn keep_beside(&mut self, key: &str, json: &str) {
+        let mut members = Members::default();
+        if let Some(usage) = &self.usage_raw {
+            members = Members::of(usage.as_str());
+        }
+        members.set(key, json);
+        self.usage_raw = RawUsage::new(&members.json());
     }
 
     /// The answer is complete, with all the usage it will ever tell.

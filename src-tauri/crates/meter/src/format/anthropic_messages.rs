@@ -7,6 +7,7 @@
 use super::answer::{Answer, Call, name};
 use super::framing::Document;
 use super::members::Members;
+use super::reread::Recorded;
 use super::{NAME_LIMIT, Shape, USAGE_LIMIT};
 use crate::json::{Kind, Want};
 use crate::leaves::Leaves;
@@ -72,6 +73,11 @@ impl Shape for Messages {
         }
         answer.seen.content_done |= self.has_stopped;
         answer.seen.usage = self.is_final && answer.seen.content_done;
+    }
+
+    fn recall(&mut self, recorded: &Recorded<'_>, _answer: &mut Answer) {
+        self.usage = Members::of(recorded.usage.as_str());
+        self.is_final = recorded.is_whole();
     }
 
     fn bill(&mut self, answer: &mut Answer, call: Call<'_>) {

@@ -5,10 +5,11 @@
 use super::answer::{Answer, Call};
 use super::anthropic_messages::Messages;
 use super::framing::Document;
+use super::members::Members;
+use super::reread::Recorded;
 use super::{Guess, NAME_LIMIT, Shape, USAGE_LIMIT, bedrock_converse, openai_usage};
 use crate::json::{Kind, Want};
 use crate::leaves::Leaves;
-use crate::receipt::RawUsage;
 use crate::usage::{Count, Factor};
 
 /// Reads invocations.
@@ -149,6 +150,18 @@ impl Shape for Invoke {
         }
     }
 
+    fn recall(&mut self, recorded: &Recorded<'_>, answer: &mut Answer) {
+        let usage = recorded.usage.as_str();
+        self.metrics = Members::of(usage).get(METRICS).map(Leaves::of).unwrap_or_default();
+        self.is_embedding = recorded.is_of_embeddings();
+        if is_of_messages(usage) {
+            self.messages.recall(recorded, answer);
+        } else {
+            self.other_usage = Leaves::of(usage).all().any(|(path, _)| !path.starts_with(METRICS));
+            answer.snapshot(usage);
+        }
+    }
+
     fn bill(&mut self, answer: &mut Answer, call: Call<'_>) {
         if !self.other_usage {
             let kept = answer.usage_raw.take();
@@ -171,6 +184,7 @@ impl Invoke {
             answer.lines.iter().any(|line| line.factor.name().starts_with(side))
         };
         let of = |name: &str, told: Option<Count>| self.metrics.count(name).or(told);
+        let told = answer.lines.len();
         let input = of("inputTokenCount", self.told.input);
         let output = of("outputTokenCount", self.told.output);
         if !has(answer, "input.") && self.is_embedding {
@@ -186,15 +200,23 @@ impl Invoke {
         if !has(answer, "output.") && !self.is_embedding {
             answer.reported(Factor::OutputText, output);
         }
-        if answer.usage_raw.is_none() && input.is_some() {
-            answer.usage_raw = RawUsage::new(&self.raw(input, output));
+        if answer.lines.len() > told {
+            answer.keep_beside(METRICS, &self.raw());
         }
     }
 
-    fn raw(&self, input: Option<Count>, output: Option<Count>) -> String {
-        let fields = [("inputTokenCount", input), ("outputTokenCount", output)];
-        let told =
-            fields.into_iter().filter_map(|(key, count)| Some(format!("\"{key}\":{}", count?)));
+    /// The metrics, however they were told.
+    fn raw(&self) -> String {
+        let fields = [
+            ("inputTokenCount", self.told.input),
+            ("outputTokenCount", self.told.output),
+            ("cacheReadInputTokenCount", self.told.read),
+            ("cacheWriteInputTokenCount", self.told.written),
+        ];
+        let told = fields.into_iter().filter_map(|(key, told)| {
+            let count = self.metrics.count(key).or(told)?;
+            Some(format!("\"{key}\":{count}"))
+        });
         format!("{{{}}}", told.collect::<Vec<_>>().join(","))
     }
 }

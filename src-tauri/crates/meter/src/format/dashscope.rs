@@ -6,6 +6,7 @@
 
 use super::answer::{Answer, Call, name};
 use super::framing::Document;
+use super::reread::Recorded;
 use super::trouble::{Failure, Trouble};
 use super::{Guess, NAME_LIMIT, Shape, USAGE_LIMIT, openai_usage};
 use crate::json::{Kind, Want, plain};
@@ -82,6 +83,11 @@ impl Shape for Native {
 
     fn guess(&self) -> Guess {
         Guess::Nothing
+    }
+
+    fn recall(&mut self, recorded: &Recorded<'_>, answer: &mut Answer) {
+        answer.snapshot(recorded.usage.as_str());
+        self.is_embedding = recorded.is_of_embeddings();
     }
 
     fn bill(&mut self, answer: &mut Answer, call: Call<'_>) {

@@ -10,6 +10,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::answer::{Answer, Call, name};
 use super::framing::Document;
 use super::members::Members;
+use super::reread::Recorded;
 use super::{NAME_LIMIT, Shape, USAGE_LIMIT, gemini_usage};
 use crate::json::{Kind, Want, plain};
 use crate::usage::{Basis, Factor, UsageLine};
@@ -74,6 +75,10 @@ impl Shape for Generate {
             answer.complete();
             answer.seen.usage = !self.usage.is_empty();
         }
+    }
+
+    fn recall(&mut self, recorded: &Recorded<'_>, _answer: &mut Answer) {
+        self.usage = Members::of(recorded.usage.as_str());
     }
 
     fn bill(&mut self, answer: &mut Answer, _call: Call<'_>) {

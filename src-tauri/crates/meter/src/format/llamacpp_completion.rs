@@ -7,6 +7,7 @@
 use super::answer::{Answer, Call, name};
 use super::framing::Document;
 use super::members::Members;
+use super::reread::Recorded;
 use super::{NAME_LIMIT, Shape};
 use crate::json::{Kind, Want};
 use crate::usage::{Count, Factor};
@@ -21,11 +22,8 @@ pub(super) struct Completion {
     /// Of the document that is being read.
     piece: Members,
     is_last: bool,
-    /// Of the last finished prompt, as told.
+    /// Of the finished prompts.
     told: Members,
-    fresh: Count,
-    cached: Count,
-    output: Count,
 }
 
 impl Shape for Completion {
@@ -55,18 +53,15 @@ impl Shape for Completion {
 
     fn document(&mut self, _document: Document<'_>, answer: &mut Answer) {
         let piece = std::mem::take(&mut self.piece);
-        if !std::mem::take(&mut self.is_last) {
-            return;
+        if std::mem::take(&mut self.is_last) {
+            answer.complete();
+            answer.seen.usage = piece.get(PROMPT).is_some();
+            self.told = sum(&self.told, piece);
         }
-        let prompt = piece.count(PROMPT).unwrap_or_default();
-        // Without timings nothing is known of a cache.
-        let fresh = piece.count(COMPUTED).unwrap_or(prompt).min(prompt);
-        self.fresh = self.fresh.plus(fresh);
-        self.cached = self.cached.plus(prompt.less(fresh).unwrap_or_default());
-        self.output = self.output.plus(piece.count(OUTPUT).unwrap_or_default());
-        answer.complete();
-        answer.seen.usage = piece.get(PROMPT).is_some();
-        self.told = piece;
+    }
+
+    fn recall(&mut self, recorded: &Recorded<'_>, _answer: &mut Answer) {
+        self.told = Members::of(recorded.usage.as_str());
     }
 
     fn bill(&mut self, answer: &mut Answer, _call: Call<'_>) {
@@ -74,8 +69,22 @@ impl Shape for Completion {
             return;
         }
         self.told.settle(answer);
-        answer.reported(Factor::InputText, Some(self.fresh));
-        answer.reported(Factor::InputCacheRead, Some(self.cached).filter(|c| !c.is_zero()));
-        answer.reported(Factor::OutputText, Some(self.output));
+        let prompt = self.told.count(PROMPT).unwrap_or_default();
+        // Without timings nothing is known of a cache.
+        let fresh = self.told.count(COMPUTED).unwrap_or(prompt).min(prompt);
+        let cached = prompt.less(fresh).filter(|count| !count.is_zero());
+        answer.reported(Factor::InputText, Some(fresh));
+        answer.reported(Factor::InputCacheRead, cached);
+        answer.reported(Factor::OutputText, self.told.count(OUTPUT));
     }
+}
+
+/// Of several prompts, what they come to together.
+fn sum(before: &Members, mut piece: Members) -> Members {
+    for (key, json) in before.iter() {
+        let both =
+            Count::parse(json).unwrap_or_default().plus(piece.count(key).unwrap_or_default());
+        piece.set(key, &both.to_string());
+    }
+    piece
 }

@@ -72,7 +72,8 @@ impl Members {
         answer.usage_raw = RawUsage::new(&json);
     }
 
-    fn json(&self) -> String {
+    /// The object they make up.
+    pub(super) fn json(&self) -> String {
         let members = self.0.iter().map(|(key, json)| {
             let key = serde_json::Value::from(&**key);
             format!("{key}:{json}")

@@ -40,6 +40,7 @@ mod openai_usage;
 mod outcome;
 mod reader;
 mod rerank;
+mod reread;
 #[cfg(test)]
 mod tests;
 mod trouble;
@@ -52,6 +53,7 @@ use serde::{Deserialize, Serialize};
 
 use answer::{Answer, Call};
 use framing::Document;
+use reread::Recorded;
 use unknown::Unknown;
 
 use crate::json::{Kind, Want};
@@ -60,6 +62,7 @@ use crate::request::TextCount;
 use crate::usage::UsageLine;
 
 pub use reader::Reader;
+pub use reread::{Reread, reread};
 
 words! {
     /// A wire format: how a request is shaped and where its answer says what was used.
@@ -230,6 +233,11 @@ trait Shape: Send + Sync {
     /// What can be estimated where no usage was reported.
     fn guess(&self) -> Guess {
         Guess::PromptAndAnswer
+    }
+
+    /// Takes a recorded usage object for that of an answer.
+    fn recall(&mut self, recorded: &Recorded<'_>, answer: &mut Answer) {
+        answer.snapshot(recorded.usage.as_str());
     }
 
     /// Makes lines, and a stated cost, of what was gathered. Called once, at the end.

@@ -7,6 +7,7 @@
 use super::answer::{Answer, Call, name};
 use super::framing::Document;
 use super::members::Members;
+use super::reread::Recorded;
 use super::{Guess, NAME_LIMIT, Shape};
 use crate::json::{Kind, Want};
 use crate::usage::Factor;
@@ -77,6 +78,11 @@ impl Shape for Ollama {
             (false, true) => Guess::EmbeddedText,
             (false, false) => Guess::PromptAndAnswer,
         }
+    }
+
+    fn recall(&mut self, recorded: &Recorded<'_>, _answer: &mut Answer) {
+        self.usage = Members::of(recorded.usage.as_str());
+        self.is_embedding = recorded.is_of_embeddings();
     }
 
     fn bill(&mut self, answer: &mut Answer, _call: Call<'_>) {

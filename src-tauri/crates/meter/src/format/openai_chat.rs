@@ -2,6 +2,8 @@
 
 use super::answer::{Answer, Call, name};
 use super::framing::Document;
+use super::members::Members;
+use super::reread::Recorded;
 use super::trouble::Failure;
 use super::{NAME_LIMIT, Shape, USAGE_LIMIT, openai_usage};
 use crate::json::{Kind, Want, plain};
@@ -9,6 +11,8 @@ use crate::leaves::Leaves;
 use crate::receipt::Capability;
 use crate::request::TextCount;
 use crate::usage::Factor;
+
+const BY_MODEL: &str = "usage_breakdown";
 
 /// Reads chat completions.
 #[derive(Debug, Default)]
@@ -24,7 +28,7 @@ pub(super) struct Chat {
     /// A server's own measurements, which say what usage says, for where that was not asked for.
     timings: Option<Box<str>>,
     /// The usage of each model that had a part in the answer.
-    by_model: Leaves,
+    by_model: Option<Box<str>>,
     executed: Executed,
     /// Searches the provider made, as bits by their index.
     searches: u64,
@@ -62,7 +66,7 @@ impl Shape for Chat {
             (["usage"] | ["x_groq", "usage"] | ["choices", _, "usage"], Kind::Object) => {
                 Want::Keep(USAGE_LIMIT)
             }
-            (["timings"] | [.., "usage_breakdown"], Kind::Object) if path.len() < 3 => {
+            (["timings"] | [.., BY_MODEL], Kind::Object) if path.len() < 3 => {
                 Want::Keep(USAGE_LIMIT)
             }
             (["choices"], _) => {
@@ -90,7 +94,7 @@ impl Shape for Chat {
             }
             ["x_groq", "usage"] => self.streamed_usage = Some(json.into()),
             ["timings"] => self.timings = Some(json.into()),
-            [.., "usage_breakdown"] => self.by_model = Leaves::of(json),
+            [.., BY_MODEL] => self.by_model = Some(json.into()),
             [.., "executed_tools", _, "index"] => self.executed.index = json.parse().ok(),
             [.., "executed_tools", _, "type"] => self.executed.is_search = json == "\"search\"",
             ["x_groq", "id"] => name(&mut answer.request_id, json),
@@ -155,9 +159,17 @@ impl Shape for Chat {
         self.has_choices || !self.is_foreign
     }
 
+    fn recall(&mut self, recorded: &Recorded<'_>, answer: &mut Answer) {
+        answer.snapshot(recorded.usage.as_str());
+        self.by_model = Members::of(recorded.usage.as_str()).get(BY_MODEL).map(Into::into);
+    }
+
     fn bill(&mut self, answer: &mut Answer, call: Call<'_>) {
         openai_usage::bill(answer, call);
-        openai_usage::split(answer, &self.by_model, call);
+        if let Some(by_model) = &self.by_model {
+            openai_usage::split(answer, &Leaves::of(by_model), call);
+            answer.keep_beside(BY_MODEL, by_model);
+        }
         let searches = call.asked.capabilities.contains(&Capability::WebSearch);
         let is_told = answer.lines.iter().any(|line| line.factor == Factor::ToolWebSearch);
         if self.searches != 0 && !is_told {

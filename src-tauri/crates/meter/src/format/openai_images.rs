@@ -1,12 +1,23 @@
 //! OpenAI-shaped images. Some models bill tokens, which are reported; others bill images,
 //! which are counted here, with the size and quality of the answer or else of the request.
 
+use serde_json::value::RawValue;
+
 use super::answer::{Answer, Call, name};
 use super::framing::Document;
+use super::members::Members;
+use super::reread::Recorded;
 use super::{Guess, NAME_LIMIT, Shape, USAGE_LIMIT, openai_usage};
 use crate::json::{Kind, Want, plain};
 use crate::leaves::Leaves;
+use crate::receipt::RawUsage;
 use crate::usage::{Basis, Count, Factor, UsageLine};
+
+/// Usage of another model, beside that of the call.
+const VECTORS: &str = "svg_usage";
+
+/// Usage objects kept; a call makes a handful of images.
+const MOST: usize = 16;
 
 /// Reads images.
 #[derive(Debug, Default)]
@@ -16,9 +27,11 @@ pub(super) struct Images {
     attributes: Vec<(Box<str>, Box<str>)>,
     /// This event brings a finished image.
     is_image: bool,
-    usage: Option<Leaves>,
+    usage: Option<Box<str>>,
+    /// The usage objects so far, one of each finished image.
+    told: Vec<Box<str>>,
     /// The model that drew vectors, with tokens of its own.
-    vectors: Option<Leaves>,
+    vectors: Option<Box<str>>,
 }
 
 impl Shape for Images {
@@ -27,7 +40,7 @@ impl Shape for Images {
             (["model" | "id" | "type" | "size" | "quality" | "output_format"], Kind::String) => {
                 Want::Keep(NAME_LIMIT)
             }
-            (["usage" | "svg_usage"], Kind::Object) => Want::Keep(USAGE_LIMIT),
+            (["usage" | VECTORS], Kind::Object) => Want::Keep(USAGE_LIMIT),
             (["data"], Kind::Array) => Want::Walk,
             (["data", _], Kind::Object) => {
                 self.count += 1;
@@ -42,23 +55,24 @@ impl Shape for Images {
             ["model"] => name(&mut answer.model, json),
             ["id"] => name(&mut answer.id, json),
             ["type"] => self.is_image = json.ends_with(".completed\""),
-            ["usage"] => self.usage = Some(Leaves::of(json)),
-            ["svg_usage"] => self.vectors = Some(Leaves::of(json)),
+            ["usage"] => self.usage = Some(json.into()),
+            [VECTORS] => self.vectors = Some(json.into()),
             [key] => {
                 self.attributes.retain(|(known, _)| **known != **key);
                 self.attributes.push(((*key).into(), plain(json).into()));
             }
             _ => {}
         }
-        if path == ["usage"] {
-            answer.usage_raw = crate::receipt::RawUsage::new(json);
-        }
     }
 
     fn document(&mut self, document: Document<'_>, answer: &mut Answer) {
         // Several images of one call each bring their own usage.
         if let Some(usage) = self.usage.take() {
-            answer.usage = sum(&answer.usage, &usage);
+            answer.usage = sum(&answer.usage, &Leaves::of(&usage));
+            if self.told.len() <= MOST {
+                self.told.push(usage);
+            }
+            answer.usage_raw = raw(&self.told);
         }
         let is_image = std::mem::take(&mut self.is_image);
         self.count += u64::from(is_image);
@@ -70,6 +84,18 @@ impl Shape for Images {
 
     fn guess(&self) -> Guess {
         Guess::Nothing
+    }
+
+    fn recall(&mut self, recorded: &Recorded<'_>, answer: &mut Answer) {
+        let told = recorded.usage.as_str();
+        let several: Vec<&RawValue> = serde_json::from_str(told).unwrap_or_default();
+        if several.is_empty() {
+            answer.usage = Leaves::of(told);
+            self.vectors = Members::of(told).get(VECTORS).map(Into::into);
+        }
+        for usage in several {
+            answer.usage = sum(&answer.usage, &Leaves::of(usage.get()));
+        }
     }
 
     fn bill(&mut self, answer: &mut Answer, call: Call<'_>) {
@@ -97,7 +123,9 @@ impl Shape for Images {
 
 impl Images {
     fn vectors(&self, answer: &mut Answer) {
-        let Some(usage) = &self.vectors else { return };
+        let Some(told) = &self.vectors else { return };
+        answer.keep_beside(VECTORS, told);
+        let usage = Leaves::of(told);
         let reasoning = usage.count("reasoning_tokens").filter(|count| !count.is_zero());
         let output = usage.count("output_tokens");
         let text = output.map(|all| all.less(reasoning.unwrap_or_default()).unwrap_or_default());
@@ -115,6 +143,15 @@ impl Images {
 
 fn has(attributes: &[(Box<str>, Box<str>)], key: &str) -> bool {
     attributes.iter().any(|(known, _)| **known == *key)
+}
+
+/// One object as it is, several as a list.
+fn raw(told: &[Box<str>]) -> Option<RawUsage> {
+    match told {
+        [one] => RawUsage::new(one),
+        many if many.len() > MOST => None,
+        several => RawUsage::new(&format!("[{}]", several.join(","))),
+    }
 }
 
 /// Field by field.

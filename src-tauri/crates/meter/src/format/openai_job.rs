@@ -3,6 +3,7 @@
 
 use super::answer::{Answer, Call, name};
 use super::framing::Document;
+use super::reread::Recorded;
 use super::trouble::{Failure, Trouble};
 use super::{Guess, NAME_LIMIT, Shape, USAGE_LIMIT, openai_usage};
 use crate::json::{Kind, Want, plain};
@@ -12,6 +13,7 @@ use crate::usage::{Count, Factor};
 
 /// Half price, told by the sort of call alone.
 const BATCH_TIER: &str = "batch";
+const TRAINED: &str = "trained_tokens";
 
 /// Reads jobs.
 #[derive(Debug, Default)]
@@ -39,7 +41,7 @@ impl Shape for Job {
     fn want(&mut self, path: &[&str], kind: Kind) -> Want {
         match (path, kind) {
             (["object" | "id" | "model" | "status" | "endpoint"], Kind::String)
-            | (["trained_tokens"], Kind::Number)
+            | ([TRAINED], Kind::Number)
             | (["last_error", "code" | "message"], Kind::String) => Want::Keep(NAME_LIMIT),
             (["usage"], Kind::Object) => Want::Keep(USAGE_LIMIT),
             (["last_error"], Kind::Object) => Want::Walk,
@@ -65,7 +67,7 @@ impl Shape for Job {
             ["status"] => self.seen.status = text(),
             ["endpoint"] => self.embeds = plain(json).ends_with("/embeddings"),
             ["usage"] => self.seen.usage = Some(json.into()),
-            ["trained_tokens"] => self.seen.trained = Count::parse(json),
+            [TRAINED] => self.seen.trained = Count::parse(json),
             ["last_error", field] => self.seen.trouble.kept(&["error", field], json),
             _ => {}
         }
@@ -87,6 +89,12 @@ impl Shape for Job {
 
     fn guess(&self) -> Guess {
         Guess::Nothing
+    }
+
+    fn recall(&mut self, recorded: &Recorded<'_>, answer: &mut Answer) {
+        answer.snapshot(recorded.usage.as_str());
+        self.trained = answer.usage.count(TRAINED);
+        self.embeds = recorded.is_of_embeddings();
     }
 
     fn bill(&mut self, answer: &mut Answer, call: Call<'_>) {
@@ -126,7 +134,7 @@ impl Job {
             answer.snapshot(usage);
         }
         if let Some(trained) = seen.trained {
-            answer.usage_raw = RawUsage::new(&format!("{{\"trained_tokens\":{trained}}}"));
+            answer.usage_raw = RawUsage::new(&format!("{{\"{TRAINED}\":{trained}}}"));
         }
         self.trained = seen.trained;
         answer.complete();

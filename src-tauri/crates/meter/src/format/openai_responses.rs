@@ -9,6 +9,7 @@ use hosted::Hosted;
 
 use super::answer::{Answer, Call, name};
 use super::framing::Document;
+use super::reread::Recorded;
 use super::trouble::{Failure, Trouble};
 use super::{NAME_LIMIT, Shape, USAGE_LIMIT, openai_usage};
 use crate::json::{Kind, Want, plain};
@@ -112,6 +113,11 @@ impl Shape for Responses {
             }
             _ => self.hosted.forget_items(),
         }
+    }
+
+    fn recall(&mut self, recorded: &Recorded<'_>, answer: &mut Answer) {
+        answer.snapshot(recorded.usage.as_str());
+        self.hosted.recall(recorded);
     }
 
     fn bill(&mut self, answer: &mut Answer, call: Call<'_>) {

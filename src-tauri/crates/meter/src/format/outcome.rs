@@ -88,10 +88,7 @@ fn bill(reader: &mut Reader, status: Status, asked: &Asked) -> UsageState {
     if has_reported && answer.seen.usage {
         return UsageState::Reported;
     }
-    // A snapshot of an answer that went on: the prompt is known, of the output a part.
-    for line in answer.lines.iter_mut().filter(|line| line.factor.name().starts_with("output.")) {
-        line.bound = Bound::Lower;
-    }
+    bound(answer);
     if matches!(status, Status::Succeeded | Status::Cancelled) && reader.status != 0 {
         guess(answer, reader.shape.guess(), status, asked);
     }
@@ -100,6 +97,16 @@ fn bill(reader: &mut Reader, status: Status, asked: &Asked) -> UsageState {
         (false, false) => UsageState::Estimated,
         (false, true) if reader.shape.guess() == Guess::NothingToPay => UsageState::None,
         (false, true) => UsageState::Missing,
+    }
+}
+
+/// A snapshot of an answer that went on: the prompt is known, of the output a part.
+pub(super) fn bound(answer: &mut Answer) {
+    if answer.seen.usage {
+        return;
+    }
+    for line in answer.lines.iter_mut().filter(|line| line.factor.name().starts_with("output.")) {
+        line.bound = Bound::Lower;
     }
 }
 

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::ask::host;
 use super::{Book, Query, Valuation, rate, rating};
-use crate::receipt::{Line, Receipt, Settlement, UnknownWord, UsageState, words};
+use crate::format::Reread;
+use crate::receipt::{Line, Receipt, ReportedCost, UnknownWord, UsageState, words};
 use crate::usage::{Basis, Factor, UsageLine};
 
 words! {
@@ -26,38 +27,69 @@ words! {
         ProviderStated = "provider_stated",
         /// The price depends on what the receipt does not keep, such as an image's size.
         DetailNotKept = "detail_not_kept",
+        /// The provider's own words about usage are not on record, or in a format unknown here.
+        UsageNotKept = "usage_not_kept",
         /// The book's price is in another currency than the receipt.
         OtherCurrency = "other_currency",
     }
 }
 
 /// Values `lines`, which are the receipt's own or those of its last settlement, at the
-/// instant the request began.
+/// instant the request began. `state` is how they became known.
 ///
 /// # Errors
 /// Says why such a receipt keeps the valuation it has.
-pub fn again(book: &Book, receipt: &Receipt, lines: &[Line]) -> Result<Valuation, PassedOver> {
-    check(receipt, lines)?;
-    let usage: Vec<UsageLine> = lines.iter().filter_map(usage).collect();
-    let query = Query { lines: &usage, ..of(receipt) };
-    if rating::depends_on_attributes(book, &query) {
+pub fn again(
+    book: &Book,
+    receipt: &Receipt,
+    lines: &[Line],
+    state: UsageState,
+) -> Result<Valuation, PassedOver> {
+    if receipt.reported_cost.is_some() {
+        return Err(PassedOver::ProviderStated);
+    }
+    let usage: Vec<UsageLine> =
+        lines.iter().filter(|line| !is_fee(line)).map(UsageLine::from).collect();
+    value(book, receipt, &usage, state, None)
+}
+
+/// Values what a receipt's usage says when it is read again. A stated cost stands, unless the
+/// reading finds another.
+///
+/// # Errors
+/// Says why such a receipt keeps the valuation it has.
+pub fn anew(book: &Book, receipt: &Receipt, reading: &Reread) -> Result<Valuation, PassedOver> {
+    let stated = reading.reported_cost.as_ref().or(receipt.reported_cost.as_ref());
+    value(book, receipt, &reading.lines, reading.usage_state, stated)
+}
+
+/// Whether the book itself put it there.
+pub(crate) fn is_fee(line: &Line) -> bool {
+    line.factor == Factor::RequestFee && line.basis == Basis::Derived
+}
+
+fn value(
+    book: &Book,
+    receipt: &Receipt,
+    lines: &[UsageLine],
+    state: UsageState,
+    reported_cost: Option<&ReportedCost>,
+) -> Result<Valuation, PassedOver> {
+    check(receipt, lines, state)?;
+    let query = Query { lines, reported_cost, ..of(receipt) };
+    if reported_cost.is_none() && rating::depends_on_attributes(book, &query) {
         return Err(PassedOver::DetailNotKept);
     }
     let valuation = rate(book, &query);
     if valuation.cost.or(valuation.subtotal).is_some() && valuation.currency != receipt.currency {
         return Err(PassedOver::OtherCurrency);
     }
-    // Lines that came later, with a job's outcome, are whole.
-    let came_later = receipt.settlements.iter().any(|news| *news.reason != *Settlement::REPRICE);
-    let is_partial = receipt.usage_state == UsageState::Partial && !came_later;
+    let is_partial = state == UsageState::Partial;
     Ok(if is_partial { valuation.of_partial_usage() } else { valuation })
 }
 
-fn check(receipt: &Receipt, lines: &[Line]) -> Result<(), PassedOver> {
-    if receipt.reported_cost.is_some() {
-        return Err(PassedOver::ProviderStated);
-    }
-    if receipt.usage_state == UsageState::None || receipt.is_demo() {
+fn check(receipt: &Receipt, lines: &[UsageLine], state: UsageState) -> Result<(), PassedOver> {
+    if state == UsageState::None || receipt.is_demo() {
         return Err(PassedOver::NothingToPay);
     }
     if lines.is_empty() {
@@ -84,17 +116,4 @@ fn of(receipt: &Receipt) -> Query<'_> {
         reported_cost: None,
         lines: &[],
     }
-}
-
-/// The usage behind a line; nothing for a fee that the book itself put there.
-fn usage(line: &Line) -> Option<UsageLine> {
-    let is_fee = line.factor == Factor::RequestFee && line.basis == Basis::Derived;
-    (!is_fee).then(|| UsageLine {
-        factor: line.factor.clone(),
-        count: line.count,
-        model: line.model.clone(),
-        basis: line.basis,
-        bound: line.bound,
-        attributes: Vec::new(),
-    })
 }

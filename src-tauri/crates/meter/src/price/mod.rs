@@ -17,7 +17,8 @@ mod overrides;
 mod rating;
 mod record;
 
-pub use again::{PassedOver, again};
+pub(crate) use again::is_fee;
+pub use again::{PassedOver, again, anew};
 pub use amount::BadRate;
 pub use book::{Book, Edition};
 pub use bundle::{Bundle, BundleError, LARGEST_BUNDLE, PublicKey, bundle_message};

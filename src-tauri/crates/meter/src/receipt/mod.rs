@@ -87,6 +87,10 @@ pub struct Settlement {
     pub by: Option<ReceiptId>,
     /// How the job ended, where that is the news.
     pub status: Option<Status>,
+    /// What it tells about usage, in the provider's own words.
+    pub usage_raw: Option<RawUsage>,
+    /// How the usage is known from now on, where that is news.
+    pub usage_state: Option<UsageState>,
     /// The lines that count from now on.
     pub lines: Vec<Line>,
     /// The cost that counts from now on.
@@ -104,6 +108,13 @@ pub struct Settlement {
 impl Settlement {
     /// The `reason` of a second valuation.
     pub const REPRICE: &'static str = "reprice";
+    /// The `reason` of a second reading of the provider's usage, valued as well.
+    pub const REREAD: &'static str = "reread";
+
+    /// Whether somebody looked at the receipt once more; else it is news of a job.
+    pub fn is_second_look(&self) -> bool {
+        [Self::REPRICE, Self::REREAD].contains(&&*self.reason)
+    }
 }
 
 /// The record of one request. Times are wall-clock UTC; durations are measured on a

@@ -106,6 +106,8 @@ pub(crate) fn full(id: ReceiptId) -> Receipt {
         reason: "reprice".into(),
         by: Some(ReceiptId::new(Timestamp::from_millis(START), 7, u64::MAX)),
         status: Some(Status::Error),
+        usage_raw: RawUsage::new("{\"a\":[2,0.5]}"),
+        usage_state: Some(UsageState::Partial),
         lines: vec![odd.clone()],
         cost: Some(money("0.5")),
         cost_state: CostState::Disputed,

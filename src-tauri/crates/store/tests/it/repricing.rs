@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use meter::format::Format;
 use meter::price::{Book, PassedOver};
-use meter::receipt::{CostState, Receipt, ReportedCost, Settlement};
+use meter::receipt::{CostState, RawUsage, Receipt, ReportedCost, Settlement};
+use meter::usage::Count;
 use meter::{Currency, Timestamp};
-use store::{Change, Filter, Ledger, Questions, Reprice, Repricing, Standing, Sum};
+use store::{Change, Depth, Filter, Ledger, Questions, Reprice, Repricing, Standing, Sum};
 
 use crate::made::{START, chat, id, money};
 use crate::recording::record;
@@ -30,7 +32,7 @@ fn known(n: u64) -> Receipt {
     r.lines = [("input.text", 3), ("output.text", 1)]
         .map(|(factor, count)| {
             let factor: meter::usage::Factor = factor.parse().unwrap();
-            let count = meter::usage::Count::whole(count);
+            let count = Count::whole(count);
             meter::receipt::Line { factor, count, amount: None, ..line.clone() }
         })
         .to_vec();
@@ -40,7 +42,7 @@ fn known(n: u64) -> Receipt {
 
 fn reprice() -> Reprice {
     let at = Timestamp::from_millis(START + 1_000_000);
-    Reprice { book: book(), at, note: "now it is known".into() }
+    Reprice { book: book(), depth: Depth::Valuation, at, note: "now it is known".into() }
 }
 
 #[test]
@@ -50,11 +52,12 @@ fn a_second_valuation_counts_from_then_on_and_the_first_stays() {
     record(home.path(), first.clone());
     let ledger = Ledger::open(home.path()).unwrap();
     let questions = Questions::open(home.path()).unwrap();
-    let preview = questions.repricing(&Filter::default(), &book()).unwrap();
+    let preview = questions.repricing(&Filter::default(), &book(), Depth::Valuation).unwrap();
     let want = Change {
         receipts: 600,
-        before: Sum { cost: money("0"), unpriced: 600 },
-        after: Sum { cost: money("0.0048"), unpriced: 0 },
+        reread: 0,
+        before: Sum { cost: money("0"), unpriced: 600, tokens: Count::whole(2400) },
+        after: Sum { cost: money("0.0048"), unpriced: 0, tokens: Count::whole(2400) },
     };
     assert_eq!(preview.totals(), [(Currency::USD, want)].into());
     assert_eq!(questions.receipt(first[0].id).unwrap().unwrap(), first[0], "only looked at");
@@ -90,7 +93,7 @@ fn what_cannot_be_valued_again_is_passed_over_and_counted() {
     euros.currency = "EUR".parse().unwrap();
     record(home.path(), [nameless, stated, silent, euros]);
     let questions = Questions::open(home.path()).unwrap();
-    let found = questions.repricing(&Filter::default(), &book()).unwrap();
+    let found = questions.repricing(&Filter::default(), &book(), Depth::Valuation).unwrap();
     let why = [
         PassedOver::NoModel,
         PassedOver::ProviderStated,
@@ -99,4 +102,33 @@ fn what_cannot_be_valued_again_is_passed_over_and_counted() {
     ];
     assert_eq!(found.passed_over, why.map(|why| (why, 1)).into());
     assert_eq!((found.changed(), found.unchanged), (0, 0));
+}
+
+#[test]
+fn usage_is_read_again_only_where_the_providers_words_are_kept() {
+    let home = tempfile::tempdir().unwrap();
+    let mut misread = known(1);
+    misread.format = Some(Format::OpenaiChat);
+    misread.usage_raw = RawUsage::new(
+        r#"{"prompt_tokens":3,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":2}}"#,
+    );
+    let mut wordless = known(2);
+    wordless.usage_raw = None;
+    record(home.path(), [misread.clone(), wordless]);
+    let ledger = Ledger::open(home.path()).unwrap();
+    let questions = Questions::open(home.path()).unwrap();
+    let order = Reprice { depth: Depth::Reading, ..reprice() };
+    let done = ledger.reprice(&questions, &Filter::default(), &order).unwrap();
+    assert_eq!(done.passed_over, [(PassedOver::UsageNotKept, 1)].into());
+    let totals = done.totals()[&Currency::USD];
+    assert_eq!((totals.receipts, totals.reread), (1, 1));
+    let now = questions.receipt(misread.id).unwrap().unwrap();
+    let standing = Standing::of(&now);
+    let counts: Vec<_> =
+        standing.lines.iter().map(|line| format!("{} {}", line.factor, line.count)).collect();
+    assert_eq!(counts, ["input.text 1", "input.cache_read 2", "output.text 1"]);
+    assert_eq!((standing.valuation(), standing.cost), ("reread", Some(money("0.000008"))));
+    assert!(questions.verify().unwrap().is_sound());
+    let again = ledger.reprice(&questions, &Filter::default(), &order).unwrap();
+    assert_eq!((again.changed(), again.unchanged), (0, 1));
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use meter::receipt::{CostState, Receipt, Settlement, Status};
+use meter::receipt::{CostState, Receipt, Settlement, Status, UsageState};
 use meter::{ReceiptId, Timestamp};
 use store::{
     Filter, Ledger, NewPass, Questions, Scope, Settled, Standing, StatusFilter, StoreError,
@@ -25,6 +25,8 @@ fn outcome() -> Settlement {
         reason: "job".into(),
         by: Some(id(60_000, 1)),
         status: Some(Status::Succeeded),
+        usage_raw: None,
+        usage_state: Some(UsageState::Reported),
         lines: chat(id(0, 0), 2).lines,
         cost: Some(money("0.25")),
         cost_state: CostState::Priced,

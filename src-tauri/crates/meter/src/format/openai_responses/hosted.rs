@@ -1,6 +1,8 @@
 //! Tools that the provider runs itself during a response, and what they are billed by.
 
 use crate::format::answer::Answer;
+use crate::format::members::Members;
+use crate::format::reread::Recorded;
 use crate::format::{NAME_LIMIT, USAGE_LIMIT};
 use crate::json::{Kind, Want, plain};
 use crate::leaves::Leaves;
@@ -10,6 +12,8 @@ use crate::usage::{Factor, UsageLine};
 const CONTAINER_LIMIT: usize = 16;
 /// The older search tool, and the value that marks its calls for the price book.
 const PREVIEW: &str = "web_search_preview";
+/// What stands beside the usage of the response itself.
+const USAGE: &str = "tool_usage";
 
 /// What was called, as far as the output tells, and what the response says about it.
 #[derive(Debug, Default)]
@@ -23,6 +27,8 @@ pub(super) struct Hosted {
     image_model: Option<Box<str>>,
     search: Search,
     usage: Leaves,
+    /// The same, verbatim.
+    told: Option<Box<str>>,
 }
 
 /// Which tool the web was searched with, as configured: their fees differ.
@@ -58,7 +64,7 @@ struct Calls {
 impl Hosted {
     pub(super) fn want(&self, path: &[&str], kind: Kind) -> Want {
         match (path, kind) {
-            (["tool_usage"], Kind::Object) => Want::Keep(USAGE_LIMIT),
+            ([USAGE], Kind::Object) => Want::Keep(USAGE_LIMIT),
             (["output" | "tools" | "item"] | ["output" | "tools", _], _) => Want::Walk,
             (["tools", _, "type" | "model"], Kind::String) => Want::Keep(NAME_LIMIT),
             (["output", _, field @ ..] | ["item", field @ ..], _) => match (field, kind) {
@@ -77,7 +83,10 @@ impl Hosted {
     pub(super) fn kept(&mut self, path: &[&str], json: &str) {
         let text = || Some(plain(json).into());
         match path {
-            ["tool_usage"] => self.usage = Leaves::of(json),
+            [USAGE] => {
+                self.usage = Leaves::of(json);
+                self.told = Some(json.into());
+            }
             ["tools", _, "type"] => self.tool.kind = text(),
             ["tools", _, "model"] => self.tool.model = text(),
             ["output", _, "type"] | ["item", "type"] => self.item.kind = text(),
@@ -131,8 +140,19 @@ impl Hosted {
         self.current = Calls::default();
     }
 
+    /// Takes what was recorded for what is told.
+    pub(super) fn recall(&mut self, recorded: &Recorded<'_>) {
+        let told = Members::of(recorded.usage.as_str());
+        self.usage = told.get(USAGE).map(Leaves::of).unwrap_or_default();
+        let drawn = recorded.lines.iter().find(|line| line.factor == Factor::OutputImage);
+        self.image_model = drawn.and_then(|line| line.model.clone());
+    }
+
     /// Makes lines: of what the response says was billed, else of the calls themselves.
     pub(super) fn bill(&self, answer: &mut Answer) {
+        if let Some(told) = &self.told {
+            answer.keep_beside(USAGE, told);
+        }
         let is_told = |answer: &Answer, factor| answer.lines.iter().any(|l| l.factor == factor);
         match self.usage.count("web_search.num_requests") {
             Some(told) if !told.is_zero() => answer.reported(Factor::ToolWebSearch, Some(told)),
