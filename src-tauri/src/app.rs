@@ -29,6 +29,7 @@ use tokio::sync::watch;
 use tower_service::Service as _;
 
 use crate::config::{Config, PriceRefresh};
+use crate::exchange::KeptRates;
 use crate::home::{Home, HomeLock};
 use crate::jobs::price_refresh::{self, Accepted};
 use crate::own_prices::{self, OwnPrices};
@@ -139,6 +140,7 @@ struct Settings {
     own_prices: OwnPrices,
     /// Held while prices are fetched, so that two never overtake each other.
     refreshing: tokio::sync::Mutex<()>,
+    exchange: KeptRates,
     publish: watch::Sender<Arc<Snapshot>>,
 }
 
@@ -147,8 +149,9 @@ impl Settings {
         let publish = watch::Sender::new(Arc::default());
         let (own_prices, passes) = (OwnPrices::default(), RwLock::default());
         own_prices.begin(price_list::newest(&home, config.price_refresh.as_ref()));
-        let refreshing = tokio::sync::Mutex::default();
-        let settings = Self { config, home, ledger, passes, own_prices, refreshing, publish };
+        let (refreshing, exchange) = (tokio::sync::Mutex::default(), KeptRates::default());
+        let settings =
+            Self { config, home, ledger, passes, own_prices, refreshing, exchange, publish };
         settings.renew();
         Arc::new(settings)
     }
@@ -258,7 +261,7 @@ impl Settings {
         let (revision, revised) = watch::channel(0_u64);
         self.ledger.on_changed(move || revision.send_modify(|revision| *revision += 1));
         let (home, on_change, scopes) = (self.home.clone(), Arc::clone(self), Arc::clone(self));
-        let prices = Arc::clone(self);
+        let (prices, exchange) = (Arc::clone(self), Arc::clone(self));
         api::router::router(Desk {
             readers: Readers::new(Box::new(move || Questions::open(home.path()))),
             ledger: Arc::clone(&self.ledger),
@@ -266,6 +269,9 @@ impl Settings {
             scopes: Arc::new(move |secret| scopes.scopes_of(secret)),
             prices: Arc::new(move |hash| prices.prices(hash)),
             refresh: self.refresh_later(),
+            exchange: Arc::new(move || {
+                exchange.exchange.read(&exchange.home).map_err(|error| refused(&error))
+            }),
             revision: revised,
             clock: Arc::new(now),
             zone: cli::zone(),

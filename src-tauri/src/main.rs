@@ -4,6 +4,7 @@ mod app;
 mod cli;
 mod config;
 mod control;
+mod exchange;
 mod home;
 mod jobs;
 mod logging;

@@ -6,6 +6,7 @@ mod calls;
 mod contract;
 mod corpus;
 mod ends;
+mod exchange;
 mod gate;
 mod guard;
 mod house;

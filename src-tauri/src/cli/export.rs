@@ -26,6 +26,9 @@ pub(crate) struct ExportArgs {
     /// `csv` or `jsonl`; otherwise what FILE's name ends in, otherwise `jsonl`
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
+    /// Say costs in this currency too, in columns of their own
+    #[arg(long, value_name = "CODE")]
+    currency: Option<String>,
     /// Replace this file, whole and at the end, instead of writing to standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -39,7 +42,8 @@ const PROGRESS: u64 = 5_000;
 impl ExportArgs {
     pub(crate) fn run(&self) -> anyhow::Result<()> {
         let format = self.format.clone().or_else(|| self.named_format());
-        let own = format.map(|format| ("format", format)).into_iter().collect();
+        let currency = self.currency.clone().map(|currency| ("currency", currency));
+        let own = format.map(|format| ("format", format)).into_iter().chain(currency).collect();
         let query = self.filters.query(Question::Export, own)?;
         let ledger = super::ledger()?;
         match &self.output {
@@ -89,7 +93,7 @@ fn write<W: Write>(
     shows_progress: bool,
 ) -> anyhow::Result<W> {
     let mut written = 0;
-    let mut rows = Rows::begin(query.format, out)?;
+    let mut rows = Rows::begin(query.format, query.conversion(), out)?;
     let sent = question::export(ledger, query, &mut rows, |_| {
         written += 1;
         if shows_progress && written % PROGRESS == 0 {

@@ -257,6 +257,7 @@ mod tests {
             requests: 2,
             statuses: [].into(),
             cost: cost.map(m),
+            converted: None,
             other_costs: [].into(),
             subtotal: Money::ZERO,
             unpriced,
@@ -271,6 +272,7 @@ mod tests {
         assert_eq!(total(&figures(Some("1.239"), 1_200)), "$1.24 + 1,200 unpriced");
         assert_eq!(total(&figures(None, 2)), "2 unpriced");
         let mixed = Figures {
+            converted: None,
             other_costs: [("CNY".parse().unwrap(), m("0.3"))].into(),
             ..figures(Some("0"), 1)
         };

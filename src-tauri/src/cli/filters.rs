@@ -1,12 +1,16 @@
 //! The flags that say which receipts are meant: the parameters of the HTTP contract, as flags.
 
+use std::sync::Arc;
+
 use chrono_tz::Tz;
 use clap::{Args, ValueEnum};
 use meter::Timestamp;
 
 use api::period::Here;
-use api::problem::Problem;
+use api::problem::{Code, Problem};
 use api::query::{Query, Question};
+
+use crate::exchange;
 
 /// Which receipts. Flags may repeat: `--model a --model b` is either one.
 #[derive(Debug, Default, Args)]
@@ -112,7 +116,16 @@ impl Filters {
     pub(crate) fn query(&self, question: Question, own: Parameters) -> Result<Query, Problem> {
         let mut parameters = self.parameters();
         parameters.extend(own);
-        Query::parse(question, &parameters, here())
+        let mut query = Query::parse(question, &parameters, here())?;
+        if query.currency.is_some() {
+            let rates = super::home().and_then(|home| exchange::read(&home));
+            query.rates = Arc::new(rates.map_err(|error| {
+                let said = format!("{error:#}");
+                let (message, hint) = said.split_once("\nhint: ").unwrap_or((&said, "mend it"));
+                Problem::new(Code::Conflict, message).hint(hint)
+            })?);
+        }
+        Ok(query)
     }
 }
 

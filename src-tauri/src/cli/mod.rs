@@ -4,6 +4,7 @@
 mod completions;
 mod demo;
 mod doctor;
+mod exchange;
 mod export;
 mod figure;
 mod filters;
@@ -59,6 +60,7 @@ enum Command {
     Passes(passes::PassesArgs),
     Prices(prices::PricesArgs),
     Reprice(reprice::RepriceArgs),
+    Exchange(exchange::ExchangeArgs),
     Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -84,6 +86,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Passes(args) => args.run(),
         Command::Prices(args) => args.run(),
         Command::Reprice(args) => args.run(),
+        Command::Exchange(args) => args.run(),
         Command::Doctor(args) => args.run(),
         Command::Completions(args) => args.run(),
     };

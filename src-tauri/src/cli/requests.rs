@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 use std::thread;
 use std::time::Duration;
 
+use api::conversion::{Conversion, ConvertedCost};
 use api::period::Here;
 use api::query::{Query, Question};
 use api::question;
@@ -12,8 +13,9 @@ use clap::Args;
 use meter::Receipt;
 use meter::receipt::{Status, UsageState};
 use meter::usage::Basis;
+use serde::Serialize;
 
-use super::figure::{cost, duration, grouped, short_instant};
+use super::figure::{cost, duration, grouped, in_currency, money, short_instant};
 use super::filters::{Filters, Parameters, here};
 use super::screen::{BAD, FAINT, GOOD, ODD, PLAIN, Screen};
 use super::table::{Align, Cell, Column, Layout};
@@ -36,6 +38,9 @@ pub(crate) struct RequestsArgs {
     /// Then go on with those that come in, newest last, until Ctrl-C
     #[arg(short, long)]
     follow: bool,
+    /// Say costs in this currency too, at the rates of `tollgate exchange`
+    #[arg(long, value_name = "CODE")]
+    currency: Option<String>,
     /// Print one receipt a line, as JSON
     #[arg(long)]
     json: bool,
@@ -51,7 +56,7 @@ const GULP: usize = 500;
 
 impl RequestsArgs {
     pub(crate) fn run(&self) -> anyhow::Result<()> {
-        let own = [("limit", &self.limit), ("before", &self.before)];
+        let own = [("limit", &self.limit), ("before", &self.before), ("currency", &self.currency)];
         let own: Parameters =
             own.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect();
         let query = self.filters.query(Question::Requests, own)?;
@@ -59,6 +64,7 @@ impl RequestsArgs {
             screen: Screen::take(),
             here: Here { zone: query.zone, ..here() },
             json: self.json,
+            conversion: query.conversion(),
         };
         if self.follow { list.follow(&query) } else { list.once(&query) }
     }
@@ -68,6 +74,15 @@ struct List {
     screen: Screen,
     here: Here,
     json: bool,
+    conversion: Option<Conversion>,
+}
+
+/// A receipt's own JSON with one more member.
+#[derive(Serialize)]
+struct Both<'a> {
+    #[serde(flatten)]
+    receipt: &'a Receipt,
+    converted: Option<ConvertedCost>,
 }
 
 impl List {
@@ -120,8 +135,12 @@ impl List {
     }
 
     fn layout(&self, columns: &[Column], receipts: &[Receipt]) -> Layout {
-        let rows: Vec<Vec<Cell>> = receipts.iter().map(|r| cells(r, self.here)).collect();
-        Layout::fit(columns, &rows, self.screen.width)
+        let rows: Vec<Vec<Cell>> = receipts.iter().map(|r| self.cells(r)).collect();
+        let mut columns = columns.to_vec();
+        if self.conversion.is_some() {
+            columns.insert(CONVERTED, Column::new("converted", Align::Point, 0).at_least(10));
+        }
+        Layout::fit(&columns, &rows, self.screen.width)
     }
 
     fn titles(&mut self, layout: &Layout) -> io::Result<()> {
@@ -129,13 +148,26 @@ impl List {
     }
 
     fn print(&mut self, layout: &Layout, receipts: &[Receipt]) -> io::Result<()> {
-        receipts.iter().try_for_each(|receipt| {
-            if self.json {
-                self.screen.json(receipt)
-            } else {
-                layout.row(&mut self.screen, &cells(receipt, self.here))
+        receipts.iter().try_for_each(|receipt| match (&self.conversion, self.json) {
+            (_, false) => {
+                let cells = self.cells(receipt);
+                layout.row(&mut self.screen, &cells)
+            }
+            (None, true) => self.screen.json(receipt),
+            (Some(to), true) => {
+                let converted = to.receipt(receipt);
+                self.screen.json(&Both { receipt, converted })
             }
         })
+    }
+
+    fn cells(&self, receipt: &Receipt) -> Vec<Cell> {
+        let mut cells = cells(receipt, self.here);
+        if let Some(to) = &self.conversion {
+            let cost = to.receipt(receipt).map(|is| in_currency(&money(is.cost), is.currency));
+            cells.insert(CONVERTED, Cell::optional(cost.as_deref()));
+        }
+        cells
     }
 }
 
@@ -149,6 +181,9 @@ const TOKENS_OUT: Column = Column::new("tokens out", Align::Right, 3);
 const COST: Column = Column::new("cost", Align::Point, 0);
 const TOOK: Column = Column::new("took", Align::Right, 4);
 const CLIENT: Column = Column::new("client", Align::Left, 6).cut(6);
+
+/// Where the converted cost stands: behind the cost.
+const CONVERTED: usize = 8;
 
 /// What a page needs.
 const COLUMNS: &[Column] =

@@ -3,13 +3,14 @@
 use std::io::{self, Write as _};
 
 use api::answer::{Figures, Row, Usage};
+use api::conversion::{Converted, UsedRate};
 use api::query::Question;
 use api::question;
 use clap::Args;
 use meter::Money;
 use meter::receipt::Status;
 
-use super::figure::{count, duration, grouped, instant, money, total};
+use super::figure::{count, duration, grouped, in_currency, instant, money, total};
 use super::filters::{Filters, Parameters, now};
 use super::screen::{FAINT, STRONG, Screen, painted};
 use super::table::{self, Align, Cell, Column};
@@ -23,7 +24,8 @@ use super::table::{self, Align, Cell, Column};
   tollgate usage --last 7d
   tollgate usage --by model --from 2026-11-01 --to 2026-12-01
   tollgate usage --by day --last 30d --provider anthropic
-  tollgate usage --by tag:team --json")]
+  tollgate usage --by tag:team --json
+  tollgate usage --by month --currency EUR")]
 pub(crate) struct UsageArgs {
     /// One row a model, provider, key, pass, workspace, status, kind, client, hour, day, week, month or tag:NAME
     #[arg(long, value_name = "WHAT")]
@@ -31,6 +33,9 @@ pub(crate) struct UsageArgs {
     /// Add a series of hours, days, weeks or months (seen with --json)
     #[arg(long, value_name = "WIDTH")]
     granularity: Option<String>,
+    /// Say costs in this currency too, at the rates of `tollgate exchange`
+    #[arg(long, value_name = "CODE")]
+    currency: Option<String>,
     /// Print one JSON object, as `GET /api/v1/usage` answers
     #[arg(long)]
     json: bool,
@@ -40,7 +45,8 @@ pub(crate) struct UsageArgs {
 
 impl UsageArgs {
     pub(crate) fn run(&self) -> anyhow::Result<()> {
-        let own = [("by", &self.by), ("granularity", &self.granularity)];
+        let own =
+            [("by", &self.by), ("granularity", &self.granularity), ("currency", &self.currency)];
         let own: Parameters =
             own.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect();
         let query = self.filters.query(Question::Usage, own)?;
@@ -50,6 +56,9 @@ impl UsageArgs {
             screen.json(&answer)?;
         } else {
             print(&mut screen, &answer)?;
+            if let Some(converted) = &answer.totals.converted {
+                unconverted(converted);
+            }
         }
         Ok(screen.flush()?)
     }
@@ -59,7 +68,7 @@ fn print(screen: &mut Screen, usage: &Usage) -> io::Result<()> {
     writeln!(screen, "{}\n", painted(FAINT, &period(usage)))?;
     match &usage.by {
         Some(by) => by_table(screen, by, usage),
-        None => totals(screen, &usage.totals),
+        None => totals(screen, &usage.totals, &usage.exchange),
     }
 }
 
@@ -75,7 +84,31 @@ fn period(usage: &Usage) -> String {
     format!("Usage, {said} ({})", usage.period.tz)
 }
 
-fn totals(screen: &mut Screen, figures: &Figures) -> io::Result<()> {
+/// What no rate could convert, and how there could be one.
+fn unconverted(converted: &Converted) {
+    for (currency, sum) in &converted.unconverted {
+        let sum = in_currency(&money(*sum), *currency);
+        let to = converted.currency;
+        super::remark(&format!(
+            "{sum} is of days before the first exchange rate from {currency} to {to}: see `tollgate exchange --help`."
+        ));
+    }
+}
+
+/// `at 1 EUR = 1.0812 USD of 2026-11-20`, or how many there were.
+fn rates(used: &[UsedRate]) -> String {
+    let stated: Vec<&UsedRate> = used.iter().filter(|rate| !rate.rate.is_empty()).collect();
+    let days = || stated.iter().map(|rate| rate.on);
+    match (&*stated, days().min(), days().max()) {
+        ([one], _, _) => format!(" at {} of {}", one.rate, one.on),
+        (many, Some(first), Some(last)) => {
+            format!(" at {} rates of {first} to {last}, each on its days", many.len())
+        }
+        (_, _, _) => String::new(),
+    }
+}
+
+fn totals(screen: &mut Screen, figures: &Figures, used: &[UsedRate]) -> io::Result<()> {
     let mut fact = |name: &str, value: String| {
         writeln!(screen, "{} {value}", painted(FAINT, &format!("{name:<15}")))
     };
@@ -88,6 +121,10 @@ fn totals(screen: &mut Screen, figures: &Figures) -> io::Result<()> {
     let split = if ended.len() > 1 { format!("  ({})", ended.join(", ")) } else { String::new() };
     fact("Requests", format!("{}{split}", grouped(figures.requests)))?;
     fact("Cost", painted(STRONG, &total(figures)))?;
+    if let Some(Converted { currency, cost: Some(cost), .. }) = figures.converted {
+        let said = in_currency(&money(cost), currency);
+        fact("", format!("{}{}", painted(STRONG, &said), rates(used)))?;
+    }
     if figures.subtotal != Money::ZERO {
         fact("", format!("{} of what is unpriced is known", money(figures.subtotal)))?;
     }
@@ -130,6 +167,9 @@ fn totals(screen: &mut Screen, figures: &Figures) -> io::Result<()> {
     table::print(screen, &columns, &rows)
 }
 
+/// Where the converted cost stands: behind the cost.
+const CONVERTED: usize = 6;
+
 const COLUMNS: &[Column] = &[
     Column::new("", Align::Left, 0).cut(10),
     Column::new("requests", Align::Right, 1),
@@ -145,10 +185,24 @@ fn by_table(screen: &mut Screen, by: &str, usage: &Usage) -> io::Result<()> {
     if usage.rows.is_empty() {
         return writeln!(screen, "No requests.");
     }
+    let converts = usage.totals.converted.is_some();
+    let columns: Vec<Column> = if converts {
+        let (before, after) = COLUMNS.split_at(CONVERTED);
+        let added = Column::new("converted", Align::Point, 0);
+        before.iter().copied().chain([added]).chain(after.iter().copied()).collect()
+    } else {
+        COLUMNS.to_vec()
+    };
     let mut rows: Vec<Vec<Cell>> = usage.rows.iter().map(|row| cells(by, row)).collect();
     let total = Row { name: Some("total".to_owned()), figures: usage.totals.clone() };
     rows.push(cells(by, &total).into_iter().map(|cell| cell.style(STRONG)).collect());
-    table::print(screen, COLUMNS, &rows)
+    table::print(screen, &columns, &rows)?;
+    let said = rates(&usage.exchange);
+    if said.is_empty() {
+        Ok(())
+    } else {
+        writeln!(screen, "{}", painted(FAINT, &format!("converted{said}")))
+    }
 }
 
 fn cells(by: &str, row: &Row) -> Vec<Cell> {
@@ -159,7 +213,7 @@ fn cells(by: &str, row: &Row) -> Vec<Cell> {
     };
     let errors = figures.statuses.get(&Status::Error).copied().unwrap_or(0);
     let time = |ms: Option<u64>| Cell::new(ms.map_or_else(String::new, duration));
-    vec![
+    let mut cells = vec![
         name,
         Cell::new(grouped(figures.requests)),
         Cell::new(if errors == 0 { String::new() } else { grouped(errors) }),
@@ -168,5 +222,10 @@ fn cells(by: &str, row: &Row) -> Vec<Cell> {
         Cell::new(total(figures)),
         time(figures.latency.map(|spread| spread.p50_ms)),
         time(figures.latency.map(|spread| spread.p95_ms)),
-    ]
+    ];
+    if let Some(converted) = &figures.converted {
+        let said = converted.cost.map(|cost| in_currency(&money(cost), converted.currency));
+        cells.insert(CONVERTED, Cell::optional(said.as_deref()));
+    }
+    cells
 }

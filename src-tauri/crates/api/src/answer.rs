@@ -8,6 +8,7 @@ use meter::usage::{Count, Factor};
 use meter::{Currency, Money, Receipt, ReceiptId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::conversion::{Converted, ConvertedCost, UsedRate};
 use crate::period::Granularity;
 
 /// The half-open period `[from, to)` a question was about.
@@ -36,6 +37,8 @@ pub struct Usage {
     pub granularity: Option<Granularity>,
     /// One bucket after the other, those without requests too.
     pub series: Vec<Bucket>,
+    /// The rates that went into the converted total; empty unless a currency was asked for.
+    pub exchange: Vec<UsedRate>,
 }
 
 /// One row of a usage table.
@@ -71,6 +74,8 @@ pub struct Figures {
     pub cost: Option<Money>,
     /// The exact sums of costs in other currencies.
     pub other_costs: BTreeMap<Currency, Money>,
+    /// All of these costs in the currency that was asked for; `null` if none was.
+    pub converted: Option<Converted>,
     /// The priced parts of requests whose cost is not known. Not in `cost`.
     pub subtotal: Money,
     /// Requests whose cost is not known and not in the sum.
@@ -105,6 +110,8 @@ pub struct Spread {
 pub struct Requests {
     /// The receipts.
     pub requests: Vec<Receipt>,
+    /// Their costs in the currency that was asked for; those without cost or rate are left out.
+    pub converted: BTreeMap<ReceiptId, ConvertedCost>,
     /// Ask again with this as `before` for the next page; `null`: this was the last one.
     pub next: Option<ReceiptId>,
 }

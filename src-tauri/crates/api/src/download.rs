@@ -83,7 +83,7 @@ fn write(reader: Result<Questions, Problem>, query: &Query, out: Chunks) {
 }
 
 fn write_rows(ledger: &Questions, query: &Query, out: Chunks) -> Result<io::Result<()>, Problem> {
-    let mut rows = match Rows::begin(query.format, out) {
+    let mut rows = match Rows::begin(query.format, query.conversion(), out) {
         Ok(rows) => rows,
         Err(gone) => return Ok(Err(gone)),
     };

@@ -8,8 +8,10 @@ use std::str::FromStr;
 
 use meter::receipt::UnknownWord;
 use meter::usage::{Count, Factor};
-use meter::{Money, Receipt};
+use meter::{Currency, Money, Receipt};
+use serde::Serialize;
 
+use crate::conversion::{Conversion, ConvertedCost};
 use crate::standing::{Standing, tokens};
 
 /// How an export is written.
@@ -60,6 +62,7 @@ impl FromStr for ExportFormat {
 #[derive(Debug)]
 pub struct Rows<W: Write> {
     sink: Sink<W>,
+    conversion: Option<Conversion>,
 }
 
 #[derive(Debug)]
@@ -70,19 +73,21 @@ enum Sink<W: Write> {
 
 impl<W: Write> Rows<W> {
     /// Begins the file; CSV gets its header line at once, so that no row is still a table.
+    /// Costs are converted too, in columns of their own, if that is wanted.
     ///
     /// # Errors
     /// When `out` does.
-    pub fn begin(format: ExportFormat, out: W) -> io::Result<Self> {
+    pub fn begin(format: ExportFormat, conversion: Option<Conversion>, out: W) -> io::Result<Self> {
         let sink = match format {
             ExportFormat::Csv => {
                 let mut csv = csv::Writer::from_writer(out);
-                csv.write_record(header())?;
+                let added = conversion.iter().flat_map(|_| CONVERTED).map(str::to_owned);
+                csv.write_record(header().chain(added))?;
                 Sink::Csv(Box::new(csv))
             }
             ExportFormat::Jsonl => Sink::Jsonl(out),
         };
-        Ok(Self { sink })
+        Ok(Self { sink, conversion })
     }
 
     /// Adds one receipt.
@@ -90,10 +95,19 @@ impl<W: Write> Rows<W> {
     /// # Errors
     /// When `out` does.
     pub fn write(&mut self, receipt: &Receipt) -> io::Result<()> {
+        let converted = self.conversion.as_ref().map(|to| (to.to, to.receipt(receipt)));
         match &mut self.sink {
-            Sink::Csv(csv) => Ok(csv.write_record(cells(receipt))?),
+            Sink::Csv(csv) => {
+                let added = converted.into_iter().flat_map(converted_cells);
+                Ok(csv.write_record(cells(receipt).chain(added))?)
+            }
             Sink::Jsonl(out) => {
-                serde_json::to_writer(&mut *out, receipt)?;
+                match converted {
+                    None => serde_json::to_writer(&mut *out, receipt)?,
+                    Some((_, converted)) => {
+                        serde_json::to_writer(&mut *out, &Both { receipt, converted })?;
+                    }
+                }
                 out.write_all(b"\n")
             }
         }
@@ -109,6 +123,26 @@ impl<W: Write> Rows<W> {
             Sink::Jsonl(mut out) => out.flush().map(|()| out),
         }
     }
+}
+
+/// A receipt's own JSON with one more member.
+#[derive(Serialize)]
+struct Both<'a> {
+    #[serde(flatten)]
+    receipt: &'a Receipt,
+    converted: Option<ConvertedCost>,
+}
+
+/// The last columns, where costs are converted.
+const CONVERTED: [&str; 4] =
+    ["converted_currency", "converted_cost", "exchange_rate", "exchange_rate_date"];
+
+fn converted_cells((to, cost): (Currency, Option<ConvertedCost>)) -> [String; 4] {
+    let (amount, rate, on) = match cost {
+        Some(ConvertedCost { cost, rate, on, .. }) => (cost.to_string(), rate, on.to_string()),
+        None => Default::default(),
+    };
+    [to.to_string(), amount, rate, on]
 }
 
 /// What a cell of one column says.
@@ -266,7 +300,7 @@ mod tests {
     }
 
     fn csv(receipts: &[Receipt]) -> BTreeMap<String, String> {
-        let mut rows = Rows::begin(ExportFormat::Csv, Vec::new()).unwrap();
+        let mut rows = Rows::begin(ExportFormat::Csv, None, Vec::new()).unwrap();
         receipts.iter().for_each(|r| rows.write(r).unwrap());
         let bytes = rows.finish().unwrap();
         let mut reader = csv::Reader::from_reader(&*bytes);
@@ -311,7 +345,7 @@ mod tests {
 
     #[test]
     fn a_line_of_jsonl_is_the_receipt() {
-        let mut rows = Rows::begin(ExportFormat::Jsonl, Vec::new()).unwrap();
+        let mut rows = Rows::begin(ExportFormat::Jsonl, None, Vec::new()).unwrap();
         rows.write(&receipt()).unwrap();
         rows.write(&receipt()).unwrap();
         let text = String::from_utf8(rows.finish().unwrap()).unwrap();

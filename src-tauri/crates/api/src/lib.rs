@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod auth;
+pub mod conversion;
 mod download;
 mod events;
 pub mod export;

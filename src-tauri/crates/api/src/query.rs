@@ -1,11 +1,15 @@
 //! Parameters of a question, parsed once: the same names and values in a query string and
 //! as flags of the command line.
 
+use std::sync::Arc;
+
 use chrono_tz::Tz;
-use meter::ReceiptId;
+use meter::exchange::ExchangeRates;
 use meter::receipt::{Kind, Status};
+use meter::{Currency, ReceiptId};
 use store::{Demo, Dimension, Filter, StatusFilter};
 
+use crate::conversion::Conversion;
 use crate::export::ExportFormat;
 use crate::period::{Granularity, Here, INSTANT_SHAPES};
 use crate::problem::{Code, Problem};
@@ -49,6 +53,10 @@ pub struct Query {
     pub before: Option<ReceiptId>,
     /// How an export is written.
     pub format: ExportFormat,
+    /// The currency to convert costs to, if any.
+    pub currency: Option<Currency>,
+    /// The rates to do that at; whoever asks brings them.
+    pub rates: Arc<ExchangeRates>,
 }
 
 /// Receipts of a page, unless asked otherwise.
@@ -80,9 +88,9 @@ impl Question {
     /// Parameters that only this question takes.
     const fn own(self) -> &'static [&'static str] {
         match self {
-            Self::Usage => &["by", "granularity"],
-            Self::Requests => &["limit", "before"],
-            Self::Export => &["format"],
+            Self::Usage => &["by", "granularity", "currency"],
+            Self::Requests => &["limit", "before", "currency"],
+            Self::Export => &["format", "currency"],
             Self::Reprice => &[],
         }
     }
@@ -125,7 +133,17 @@ impl Query {
             format: given
                 .one("format", "Write `csv` or `jsonl`.", |text| text.parse().ok())?
                 .unwrap_or(ExportFormat::Jsonl),
+            currency: given.one("currency", "Write three letters such as `EUR`.", |text| {
+                text.to_ascii_uppercase().parse().ok()
+            })?,
+            rates: Arc::default(),
         })
+    }
+
+    /// How costs are converted, if they are.
+    pub fn conversion(&self) -> Option<Conversion> {
+        let rates = Arc::clone(&self.rates);
+        self.currency.map(|to| Conversion { to, rates })
     }
 }
 

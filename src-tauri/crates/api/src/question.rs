@@ -10,6 +10,7 @@ use meter::{Receipt, ReceiptId, Timestamp};
 use store::{Demo, Filter, Questions};
 
 use crate::answer::{Bucket, Figures, Period, Requests, Row, Spread, Usage};
+use crate::conversion::{Conversion, Converted};
 use crate::export::Rows;
 use crate::period::{self, Granularity};
 use crate::problem::{Code, Problem};
@@ -33,15 +34,25 @@ pub fn usage(ledger: &Questions, query: &Query, now: Timestamp) -> Result<Usage,
         Some(By::Time(_)) | None => None,
     };
     let buckets = (!edges.is_empty()).then_some(&*edges);
-    let found = ledger.usage(&query.filter, dimension, buckets)?;
+    let conversion = query.conversion();
+    let found = match conversion {
+        None => ledger.usage(&query.filter, dimension, buckets)?,
+        Some(_) => ledger.usage_by_day(&query.filter, dimension, buckets)?,
+    };
+    let exchange = conversion.as_ref().map(|to| to.sum(&found.totals.costs_by_day).1);
+    let conversion = conversion.as_ref();
     let series: Vec<Bucket> = edges
         .windows(2)
         .zip(found.series)
-        .map(|(edge, sums)| Bucket { from: edge[0], to: edge[1], figures: figures(sums) })
+        .map(|(edge, sums)| Bucket {
+            from: edge[0],
+            to: edge[1],
+            figures: figures(sums, conversion),
+        })
         .collect();
     let rows = match &query.by {
         Some(By::Time(granularity)) => time_rows(&series, *granularity, query),
-        Some(By::Dimension(_)) => dearest_first(found.rows),
+        Some(By::Dimension(_)) => dearest_first(found.rows, conversion),
         None => Vec::new(),
     };
     Ok(Usage {
@@ -50,11 +61,12 @@ pub fn usage(ledger: &Questions, query: &Query, now: Timestamp) -> Result<Usage,
             to: query.filter.to,
             tz: query.zone.name().to_owned(),
         },
-        totals: figures(found.totals),
+        totals: figures(found.totals, conversion),
         by: query.by.as_ref().map(by_word),
         rows,
         granularity: query.granularity,
         series: if query.granularity.is_some() { series } else { Vec::new() },
+        exchange: exchange.unwrap_or_default(),
     })
 }
 
@@ -101,28 +113,39 @@ fn time_rows(series: &[Bucket], granularity: Granularity, query: &Query) -> Vec<
     .collect()
 }
 
-fn dearest_first(rows: Vec<(Option<String>, store::Figures)>) -> Vec<Row> {
-    let mut rows: Vec<Row> =
-        rows.into_iter().map(|(name, sums)| Row { name, figures: figures(sums) }).collect();
+fn dearest_first(
+    rows: Vec<(Option<String>, store::Figures)>,
+    conversion: Option<&Conversion>,
+) -> Vec<Row> {
+    let row = |(name, sums)| Row { name, figures: figures(sums, conversion) };
+    let mut rows: Vec<Row> = rows.into_iter().map(row).collect();
     rows.sort_by(|a, b| {
-        let dear = |row: &Row| (row.figures.cost, row.figures.requests);
+        let dear = |row: &Row| {
+            let converted = row.figures.converted.as_ref().and_then(|converted| converted.cost);
+            (converted, row.figures.cost, row.figures.requests)
+        };
         dear(b).cmp(&dear(a)).then_with(|| a.name.cmp(&b.name))
     });
     rows
 }
 
-fn figures(sums: store::Figures) -> Figures {
+fn figures(sums: store::Figures, conversion: Option<&Conversion>) -> Figures {
     let spread = |s: store::Spread| Spread { mean_ms: s.mean, p50_ms: s.p50, p95_ms: s.p95 };
     let count = |status: &Status| sums.statuses.get(status).copied().unwrap_or(0);
     let statuses: BTreeMap<Status, u64> =
         Status::ALL.iter().map(|status| (*status, count(status))).collect();
     // Nothing spent is zero; nothing known is not.
     let is_known = sums.priced != 0 || sums.unpriced == 0;
+    let converted = conversion.map(|to| {
+        let (sum, _) = to.sum(&sums.costs_by_day);
+        Converted { cost: sum.cost.filter(|_| is_known), ..sum }
+    });
     Figures {
         requests: sums.requests,
         statuses,
         cost: is_known.then_some(sums.cost),
         other_costs: sums.other_costs,
+        converted,
         subtotal: sums.subtotal,
         unpriced: sums.unpriced,
         estimated: sums.estimated,
@@ -147,7 +170,12 @@ pub fn requests(ledger: &Questions, query: &Query) -> Result<Requests, Problem> 
     } else {
         None
     };
-    Ok(Requests { requests, next })
+    let conversion = query.conversion();
+    let converted = requests
+        .iter()
+        .filter_map(|receipt| Some((receipt.id, conversion.as_ref()?.receipt(receipt)?)));
+    let converted = converted.collect();
+    Ok(Requests { requests, converted, next })
 }
 
 /// The receipt whose id is `text` or, if there is only one such, begins with it.

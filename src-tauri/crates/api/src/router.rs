@@ -10,6 +10,7 @@ use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router, middleware};
 use chrono_tz::Tz;
+use meter::exchange::ExchangeRates;
 use meter::price::Book;
 use meter::{Receipt, Timestamp};
 use store::{Ledger, Scope};
@@ -31,6 +32,9 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 /// why, and what was in force stays so. With a hash it is the list that receipts name by it,
 /// the user's own prices before it.
 pub type Prices = Arc<dyn Fn(Option<&str>) -> Result<Arc<Book>, Problem> + Send + Sync>;
+
+/// The exchange rates there are.
+pub type Exchange = Arc<dyn Fn() -> Result<Arc<ExchangeRates>, Problem> + Send + Sync>;
 
 /// Fetches newer prices and puts them in force.
 pub type Refresh = Arc<dyn Fn() -> Refreshing + Send + Sync>;
@@ -54,6 +58,8 @@ pub struct Desk {
     pub prices: Prices,
     /// Where newer ones come from.
     pub refresh: Refresh,
+    /// The exchange rates there are.
+    pub exchange: Exchange,
     /// A number that changes after the ledger did.
     pub revision: watch::Receiver<u64>,
     /// What the time is.
@@ -93,7 +99,11 @@ impl Desk {
                 .hint("Write `name=value` pairs joined by `&`.")
         })?;
         let here = self.here();
-        Ok((Query::parse(question, &parameters.0, here)?, here.now))
+        let mut query = Query::parse(question, &parameters.0, here)?;
+        if query.currency.is_some() {
+            query.rates = (self.exchange)()?;
+        }
+        Ok((query, here.now))
     }
 }
 

@@ -4,6 +4,7 @@
 //! in through [`format`], disjoint usage lines come out; [`price`] puts money on
 //! them; [`receipt`] is the record that everything else passes around.
 
+pub mod exchange;
 pub mod format;
 mod json;
 mod leaves;

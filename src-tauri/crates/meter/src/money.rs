@@ -16,6 +16,8 @@ pub struct Money(i128);
 impl Money {
     /// Nothing. Not the same as *unknown*, which is an absent amount.
     pub const ZERO: Self = Self(0);
+    /// One unit of the currency.
+    pub const ONE: Self = Self(ONE as i128);
 
     /// From attos.
     pub const fn from_attos(attos: i128) -> Self {
@@ -168,6 +170,8 @@ pub struct Currency([u8; 3]);
 impl Currency {
     /// US dollars, the currency of most price lists.
     pub const USD: Self = Self(*b"USD");
+    /// Euros, the currency of the European Central Bank's exchange rates.
+    pub const EUR: Self = Self(*b"EUR");
 
     /// The three letters.
     pub fn as_str(&self) -> &str {

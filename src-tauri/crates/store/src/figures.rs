@@ -25,6 +25,8 @@ pub struct Figures {
     pub other_costs: BTreeMap<Currency, Money>,
     /// The priced parts, in US dollars, of receipts whose cost is unknown. Not in `cost`.
     pub subtotal: Money,
+    /// The known costs of each UTC day, counted from 1970, where they were asked for.
+    pub costs_by_day: BTreeMap<(Currency, i64), Money>,
     /// How many have a cost.
     pub priced: u64,
     /// How many have none although there is, or may be, something to pay.
@@ -75,6 +77,8 @@ pub(crate) struct Sums {
     statuses: BTreeMap<Status, i64>,
     /// Cost and subtotal by currency, in attos.
     costs: BTreeMap<NameId, (i128, i128)>,
+    /// Cost by currency and UTC day, in attos, where days are kept apart.
+    by_day: BTreeMap<(NameId, i64), i128>,
 }
 
 impl Sums {
@@ -92,6 +96,24 @@ impl Sums {
         let (cost, subtotal) = self.costs.entry(lane.currency).or_default();
         *cost = cost.saturating_sub(tally.cost);
         *subtotal = subtotal.saturating_sub(tally.subtotal);
+    }
+
+    /// The same, and its cost counts on a day of its own.
+    pub(crate) fn add_on(&mut self, day: i64, lane: &Lane, tally: &Tally) {
+        self.add(lane, tally);
+        self.on_day(day, lane, tally.cost);
+    }
+
+    pub(crate) fn subtract_on(&mut self, day: i64, lane: &Lane, tally: &Tally) {
+        self.subtract(lane, tally);
+        self.on_day(day, lane, tally.cost.saturating_neg());
+    }
+
+    fn on_day(&mut self, day: i64, lane: &Lane, cost: i128) {
+        if cost != 0 {
+            let sum = self.by_day.entry((lane.currency, day)).or_default();
+            *sum = sum.saturating_add(cost);
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -119,9 +141,15 @@ impl Sums {
         figures.factors = used.map(|(factor, count)| (factor, count_of(count))).collect();
         let statuses = self.statuses.into_iter().filter(|(_, count)| *count != 0);
         figures.statuses = statuses.map(|(s, count)| (s, count.unsigned_abs())).collect();
-        for (currency, (cost, subtotal)) in self.costs {
+        let named = |currency| -> Result<Currency, StoreError> {
             let code = name(currency)?.ok_or(StoreError::Damaged)?;
-            let currency: Currency = code.parse().map_err(|_| StoreError::Damaged)?;
+            code.parse().map_err(|_| StoreError::Damaged)
+        };
+        for ((currency, day), cost) in self.by_day.into_iter().filter(|(_, cost)| *cost != 0) {
+            figures.costs_by_day.insert((named(currency)?, day), Money::from_attos(cost));
+        }
+        for (currency, (cost, subtotal)) in self.costs {
+            let currency = named(currency)?;
             if currency == Currency::USD {
                 figures.cost = Money::from_attos(cost);
                 figures.subtotal = Money::from_attos(subtotal);

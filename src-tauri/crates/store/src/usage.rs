@@ -55,7 +55,7 @@ pub struct Usage {
     pub series: Vec<Figures>,
 }
 
-pub(crate) const CELLS: &str = "SELECT lane, requests, cost, sums FROM rollup
+pub(crate) const CELLS: &str = "SELECT lane, requests, cost, sums, start FROM rollup
     WHERE span = ?1 AND start >= ?2 AND start < ?3";
 pub(crate) const FIRST_DAY: &str = "SELECT min(start) FROM rollup WHERE span = 1";
 pub(crate) const LAST_DAY: &str = "SELECT max(start) FROM rollup WHERE span = 1";
@@ -72,6 +72,26 @@ impl Questions {
         by: Option<&Dimension>,
         buckets: Option<&[Timestamp]>,
     ) -> Result<Usage, StoreError> {
+        self.figures(filter, by, buckets, Days::Together)
+    }
+
+    /// The same with the costs of each UTC day, for those who value them by the day.
+    pub fn usage_by_day(
+        &self,
+        filter: &Filter,
+        by: Option<&Dimension>,
+        buckets: Option<&[Timestamp]>,
+    ) -> Result<Usage, StoreError> {
+        self.figures(filter, by, buckets, Days::Apart)
+    }
+
+    fn figures(
+        &self,
+        filter: &Filter,
+        by: Option<&Dimension>,
+        buckets: Option<&[Timestamp]>,
+        days: Days,
+    ) -> Result<Usage, StoreError> {
         self.at_one_instant(|| {
             let selection = self.select(filter)?;
             let edges = buckets.unwrap_or_default();
@@ -80,11 +100,11 @@ impl Questions {
                 ..Grid::default()
             };
             for (range, bucket) in segments(self.period(&selection)?, edges) {
-                let mut part = Part { grid: &mut grid, bucket, by };
+                let mut part = Part { grid: &mut grid, bucket, by, days };
                 self.sum(&selection, range, &mut part)?;
             }
             if let Some(Dimension::Tag(name)) = by {
-                grid.rows = self.by_tag(&selection, name, &grid.totals)?;
+                grid.rows = self.by_tag(&selection, name, &grid.totals, days)?;
             }
             self.name(grid, by)
         })
@@ -139,7 +159,8 @@ impl Questions {
             if selection.lanes.contains(&id) {
                 let sums = cell.get_ref(3)?.as_blob().map_err(|_| StoreError::Damaged)?;
                 let tally = read_sums(cell.get(1)?, cell.get(2)?, sums, &names)?;
-                part.add(lanes.get(id)?, &tally);
+                let start: i64 = cell.get(4)?;
+                part.add(start * span.millis(), lanes.get(id)?, &tally);
             }
         }
         Ok(())
@@ -160,7 +181,8 @@ impl Questions {
         };
         self.visit(rows, |questions, receipt| {
             let lane = questions.lane_of(receipt.id.ordinal())?;
-            part.add(questions.lanes().get(lane)?, &Tally::of(&receipt));
+            let at = receipt.id.ordinal() >> 12;
+            part.add(at, questions.lanes().get(lane)?, &Tally::of(&receipt));
             Ok(())
         })
     }
@@ -196,6 +218,7 @@ impl Questions {
         selection: &Selection,
         name: &str,
         totals: &Sums,
+        days: Days,
     ) -> Result<BTreeMap<Group, Sums>, StoreError> {
         let mut rows: BTreeMap<Group, Sums> = BTreeMap::new();
         let mut rest = totals.clone();
@@ -210,8 +233,18 @@ impl Questions {
                 let Some(receipt) = self.row(ordinal)? else { continue };
                 let (lane, tally) = (self.lane_of(ordinal)?, Tally::of(&receipt));
                 let lanes = self.lanes();
-                rows.entry(Group::Name(row.get(1)?)).or_default().add(lanes.get(lane)?, &tally);
-                rest.subtract(lanes.get(lane)?, &tally);
+                let group = rows.entry(Group::Name(row.get(1)?)).or_default();
+                let lane = lanes.get(lane)?;
+                match days {
+                    Days::Together => {
+                        group.add(lane, &tally);
+                        rest.subtract(lane, &tally);
+                    }
+                    Days::Apart => {
+                        group.add_on(day(ordinal >> 12), lane, &tally);
+                        rest.subtract_on(day(ordinal >> 12), lane, &tally);
+                    }
+                }
             }
         }
         if !rest.is_empty() {
@@ -253,18 +286,37 @@ struct Grid {
     series: Vec<Sums>,
 }
 
+/// Whether the costs of each day are kept apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Days {
+    Together,
+    Apart,
+}
+
+/// The UTC day of an instant in milliseconds, counted from 1970.
+fn day(millis: i64) -> i64 {
+    millis.div_euclid(Span::Day.millis())
+}
+
 /// The part of the grid that one segment of the period counts in.
 struct Part<'a> {
     grid: &'a mut Grid,
     bucket: Option<usize>,
     by: Option<&'a Dimension>,
+    days: Days,
 }
 
 impl Part<'_> {
-    fn add(&mut self, lane: &Lane, tally: &Tally) {
-        self.grid.totals.add(lane, tally);
+    /// `at` is an instant of the day it counts on, in milliseconds.
+    fn add(&mut self, at: i64, lane: &Lane, tally: &Tally) {
+        let days = self.days;
+        let add = |sums: &mut Sums| match days {
+            Days::Together => sums.add(lane, tally),
+            Days::Apart => sums.add_on(day(at), lane, tally),
+        };
+        add(&mut self.grid.totals);
         if let Some(bucket) = self.bucket {
-            self.grid.series[bucket].add(lane, tally);
+            add(&mut self.grid.series[bucket]);
         }
         let group = match self.by {
             None | Some(Dimension::Tag(_)) => return,
@@ -277,7 +329,7 @@ impl Part<'_> {
             Some(Dimension::Status) => Group::Word(lane.status.as_str()),
             Some(Dimension::Kind) => Group::Word(lane.kind.as_str()),
         };
-        self.grid.rows.entry(group).or_default().add(lane, tally);
+        add(self.grid.rows.entry(group).or_default());
     }
 }
 

@@ -75,6 +75,35 @@ fn totals_rows_and_series_are_what_the_receipts_say() {
     assert_eq!(questions.usage(&demo, None, None).unwrap().totals.cost, money("100"));
 }
 
+#[test]
+fn costs_of_each_utc_day_are_kept_apart_where_that_is_asked_for() {
+    // START is 2:40 in the morning of this UTC day.
+    const DAY: i64 = START / 86_400_000;
+    const LATER: i64 = 86_400_000;
+    let home = tempfile::tempdir().unwrap();
+    let mut euros = priced(LATER, 0, "b", "5");
+    euros.currency = "EUR".parse().unwrap();
+    euros.tags = [("team".into(), "red".into())].into();
+    // Twenty minutes before midnight, and at midnight.
+    let late = priced(21 * 3_600_000, 0, "a", "0.2");
+    let next = priced(21 * 3_600_000 + 1_200_000, 0, "a", "0.4");
+    record(home.path(), [priced(0, 0, "a", "0.1"), late, next, euros]);
+    let questions = Questions::open(home.path()).unwrap();
+    let by =
+        |dimension| questions.usage_by_day(&Filter::default(), Some(&dimension), None).unwrap();
+    let (usd, eur) = ("USD".parse().unwrap(), "EUR".parse().unwrap());
+    let dollars = [((usd, DAY), money("0.3")), ((usd, DAY + 1), money("0.4"))];
+    let all = [dollars[0], dollars[1], ((eur, DAY + 1), money("5"))];
+    let usage = by(Dimension::Model);
+    assert_eq!(usage.totals.costs_by_day, all.into());
+    assert_eq!(row(&usage, Some("a")).costs_by_day, dollars.into());
+    let usage = by(Dimension::Tag("team".into()));
+    assert_eq!(row(&usage, Some("red")).costs_by_day, [all[2]].into());
+    assert_eq!(row(&usage, None).costs_by_day, dollars.into());
+    let usage = questions.usage(&Filter::default(), None, None).unwrap();
+    assert!(usage.totals.costs_by_day.is_empty());
+}
+
 /// A receipt somewhere within three days, of one of a few kinds.
 fn any_receipt() -> impl Strategy<Value = Receipt> {
     let day = 86_400_000_i64;
