@@ -120,3 +120,19 @@ async fn a_call_that_asks_in_vain_says_nothing_about_the_job() {
     assert_eq!((poll.receipt.status, &poll.outcome), (Status::Error, &None));
     assert_eq!(poll.receipt.error_message.as_deref(), Some("No such id."));
 }
+
+#[tokio::test]
+async fn a_batch_is_settled_by_whoever_downloads_its_results() {
+    const BEGUN: &str = r#"{"id":"b_1","type":"message_batch","processing_status":"in_progress","results_url":null}"#;
+    const RESULT: &str = r#"{"custom_id":"a","result":{"type":"succeeded","message":{"model":"m-1","usage":{"input_tokens":15,"output_tokens":9}}}}"#;
+    let mut rig = before(vec![json("200 OK", BEGUN), json("200 OK", RESULT)]).await;
+    rig.exchange(post("/v1/messages/batches", r#"{"requests":[]}"#)).await;
+    let began = rig.receipt().await;
+    assert_eq!((began.kind, began.status), (Kind::Batch, Status::Pending));
+    assert_eq!(began.response_id.as_deref(), Some("b_1"));
+    rig.exchange(ask().replace("responses/resp_1", "messages/batches/b_1/results")).await;
+    let outcome = rig.finished().await.outcome.expect("the results say what was used");
+    assert_eq!(&*outcome.response_id, "b_1");
+    let lines: Vec<_> = outcome.settlement.lines.iter().map(|line| line.count).collect();
+    assert_eq!(lines, [Count::whole(15), Count::whole(9)]);
+}

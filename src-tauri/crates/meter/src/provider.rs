@@ -94,7 +94,8 @@ pub struct Provider {
 }
 
 /// What a path means. Patterns are matched against the last segments of the path;
-/// in a segment `*` is any text and `{model}` any text that is the model.
+/// in a segment `*` is any text, `{model}` any text that is the model, and `{job}` any text that
+/// is the id of a job.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PathRule {
@@ -117,6 +118,8 @@ pub struct Route {
     pub kind: Kind,
     /// The model, where the path names it (percent-decoded).
     pub model: Option<Box<str>>,
+    /// The id of a job, where only the path names it.
+    pub job: Option<Box<str>>,
     /// The last path segment, such as a verb that tells whether the answer streams.
     pub verb: Box<str>,
 }
@@ -159,8 +162,8 @@ impl Provider {
             if rule.method.as_deref().is_some_and(|m| m != method) {
                 continue;
             }
-            if let Some(model) = tail_match(&rule.path, &segments) {
-                return Route { format: rule.format, kind: rule.kind, model, verb };
+            if let Some(Captured { model, job }) = tail_match(&rule.path, &segments) {
+                return Route { format: rule.format, kind: rule.kind, model, job, verb };
             }
         }
         Route { verb, ..Route::default() }
@@ -191,28 +194,36 @@ fn region_in<'h>(pattern: &str, host: &'h str) -> Option<&'h str> {
     (!region.is_empty() && region.bytes().all(is_word)).then_some(region)
 }
 
-/// Matches the pattern against the last segments; `Some(model)` on a match.
-#[expect(clippy::option_option, reason = "outer: match, inner: a model was captured")]
-fn tail_match(pattern: &str, segments: &[String]) -> Option<Option<Box<str>>> {
+/// What a pattern's names stand for in a path.
+#[derive(Debug, Default)]
+struct Captured {
+    model: Option<Box<str>>,
+    job: Option<Box<str>>,
+}
+
+const MODEL: &str = "{model}";
+const JOB: &str = "{job}";
+
+/// Matches the pattern against the last segments.
+fn tail_match(pattern: &str, segments: &[String]) -> Option<Captured> {
     let wanted: Vec<&str> = pattern.split('/').collect();
     let tail = segments.len().checked_sub(wanted.len()).map(|at| &segments[at..])?;
-    let mut model = None;
+    let mut captured = Captured::default();
     for (want, have) in wanted.iter().zip(tail) {
-        let (open, close, captures) = match (want.find("{model}"), want.find('*')) {
-            (Some(at), _) => (&want[..at], &want[at + "{model}".len()..], true),
-            (None, Some(at)) => (&want[..at], &want[at + 1..], false),
-            (None, None) if want == have => continue,
-            (None, None) => return None,
-        };
-        let inner = have.strip_prefix(open)?.strip_suffix(close)?;
-        if inner.is_empty() {
-            return None;
+        if want == have {
+            continue;
         }
-        if captures {
-            model = Some(inner.into());
+        let named = [MODEL, JOB, "*"].into_iter().find_map(|name| {
+            let (open, close) = want.split_once(name)?;
+            Some((name, have.strip_prefix(open)?.strip_suffix(close)?))
+        });
+        match named.filter(|(_, inner)| !inner.is_empty())? {
+            (MODEL, model) => captured.model = Some(model.into()),
+            (JOB, job) => captured.job = Some(job.into()),
+            _ => {}
         }
     }
-    Some(model)
+    Some(captured)
 }
 
 /// Decodes `%XX`; leaves malformed escapes as they are, replaces invalid UTF-8.

@@ -35,6 +35,8 @@ pub struct Asked {
     pub caches_for_an_hour: bool,
     /// The answer will come later; this call only starts the job.
     pub is_background: bool,
+    /// The id of a job, where only the path names it.
+    pub job: Option<Box<str>>,
     /// What a price may depend on besides the model, such as an image's `size` and `quality`.
     pub attributes: Vec<(Box<str>, Box<str>)>,
 }
@@ -90,6 +92,7 @@ impl RequestScanner {
         };
         let asked = Asked {
             model: route.model.clone(),
+            job: route.job.clone(),
             stream: streams_unless_told(route),
             ..Asked::default()
         };

@@ -21,7 +21,8 @@ openai     GET  /v1/nobody/knows                      -> other         -        
 azure      POST //openai/deployments/mine/completions -> completion    openai-completions mine
 anthropic  POST /v1/messages                          -> chat          anthropic-messages -
 anthropic  POST /v1/messages/count_tokens             -> count         -                  -
-anthropic  POST /v1/messages/batches                  -> batch         -                  -
+anthropic  POST /v1/messages/batches                  -> batch         batch              -
+anthropic  GET  /v1/messages/batches/b1/results       -> poll          batch              -
 gemini     POST /v1beta/models/m-1:generateContent    -> chat          gemini-generate    m-1
 gemini     POST /v1beta/models/m-1%3AcountTokens      -> count         -                  m-1
 gemini     POST /v1beta/models/m:batchEmbedContents   -> embedding     gemini-embed       m

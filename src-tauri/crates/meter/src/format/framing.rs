@@ -100,6 +100,7 @@ impl Declared {
             "application/x-ndjson"
             | "application/ndjson"
             | "application/jsonl"
+            | "application/x-jsonl"
             | "application/x-jsonlines"
             | "application/stream+json" => Self::Lines,
             "application/vnd.amazon.eventstream" => Self::Frames,

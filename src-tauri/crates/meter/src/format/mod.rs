@@ -13,6 +13,7 @@ pub mod assist;
 
 mod answer;
 mod anthropic_messages;
+mod batch;
 mod bedrock_converse;
 mod bedrock_invoke;
 mod cohere_chat;
@@ -99,6 +100,8 @@ words! {
         LmstudioChat = "lmstudio-chat",
         /// OpenAI-shaped jobs: batches, fine-tuning, runs.
         OpenaiJob = "openai-job",
+        /// Batches that tell what they used call by call.
+        Batch = "batch",
         /// OpenAI-shaped images: generations, edits, variations.
         OpenaiImages = "openai-images",
         /// OpenAI-shaped speech.
@@ -262,6 +265,7 @@ fn shape_of(format: Option<Format>) -> Box<dyn Shape> {
         Some(Format::LlamacppCompletion) => Box::new(llamacpp_completion::Completion::default()),
         Some(Format::LmstudioChat) => Box::new(lmstudio_chat::Chat::default()),
         Some(Format::OpenaiJob) => Box::new(openai_job::Job::default()),
+        Some(Format::Batch) => Box::new(batch::Batch::default()),
         Some(Format::OpenaiImages) => Box::new(openai_images::Images::default()),
         Some(Format::OpenaiSpeech) => Box::new(openai_speech::Speech::default()),
         Some(Format::OpenaiTranscription) => {

@@ -20,7 +20,7 @@ pub(super) fn reading(mut reader: Reader, end: End, asked: &Asked) -> Reading {
         stream: reader.is_stream,
         finish_reason: answer.finish_reason(),
         model: answer.model.or_else(|| asked.model.clone().filter(|_| is_complete)),
-        response_id: answer.id,
+        response_id: answer.id.or_else(|| asked.job.clone()),
         service_tier: answer.service_tier,
         region: answer.region,
         error_type: failure.word,

@@ -46,7 +46,12 @@ pub(super) struct Recorded<'a> {
     usage_state: UsageState,
 }
 
-impl Recorded<'_> {
+impl<'a> Recorded<'a> {
+    /// The last word of an answer of which nothing else is known.
+    pub(super) fn whole(usage: &'a RawUsage) -> Self {
+        Self { usage, lines: &[], usage_state: UsageState::Reported }
+    }
+
     /// The usage object is the answer's last word.
     pub(super) fn is_whole(&self) -> bool {
         self.usage_state != UsageState::Partial
@@ -79,14 +84,9 @@ pub fn reread(
         caches_for_an_hour: recorded.derived(&Factor::InputCacheWrite1h),
         ..Asked::default()
     };
-    let mut shape = shape_of(Some(format));
-    let mut answer = Answer::default();
-    answer.model.clone_from(&receipt.model);
-    answer.seen.usage = recorded.is_whole();
-    shape.recall(&recorded, &mut answer);
     let reasoning = provider.map(|provider| provider.reasoning).unwrap_or_default();
-    shape.bill(&mut answer, Call { asked: &asked, reasoning });
-    outcome::bound(&mut answer);
+    let call = Call { asked: &asked, reasoning };
+    let mut answer = read(format, &recorded, receipt.model.as_deref(), call);
     let counted = lines.iter().filter(|line| is_counted_elsewhere(line, &answer.lines));
     let counted: Vec<UsageLine> = counted.map(UsageLine::from).collect();
     let has_reported = answer.lines.iter().any(|line| line.basis == Basis::Reported);
@@ -97,6 +97,23 @@ pub fn reread(
         (false, _) => usage_state,
     };
     Some(Reread { lines: answer.lines, usage_state, reported_cost: answer.reported_cost })
+}
+
+/// What a usage object alone makes of an answer by this model.
+pub(super) fn read(
+    format: Format,
+    recorded: &Recorded<'_>,
+    model: Option<&str>,
+    call: Call<'_>,
+) -> Answer {
+    let mut shape = shape_of(Some(format));
+    let mut answer = Answer::default();
+    answer.model = model.map(Into::into);
+    answer.seen.usage = recorded.is_whole();
+    shape.recall(recorded, &mut answer);
+    shape.bill(&mut answer, call);
+    outcome::bound(&mut answer);
+    answer
 }
 
 /// Whether a line of before was not made of the usage object, and the reading has nothing in

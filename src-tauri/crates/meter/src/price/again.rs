@@ -95,10 +95,9 @@ fn check(receipt: &Receipt, lines: &[UsageLine], state: UsageState) -> Result<()
     if lines.is_empty() {
         return Err(PassedOver::NoUsage);
     }
-    match receipt.model.as_ref().or(receipt.model_requested.as_ref()) {
-        Some(_) => Ok(()),
-        None => Err(PassedOver::NoModel),
-    }
+    let is_named = receipt.model.is_some() || receipt.model_requested.is_some();
+    let is_told = is_named || lines.iter().all(|line| line.model.is_some());
+    if is_told { Ok(()) } else { Err(PassedOver::NoModel) }
 }
 
 /// What to ask the book about a receipt, but for the lines.
