@@ -85,6 +85,9 @@ pub struct Provider {
     /// Response headers that may carry the provider's request id, best first.
     #[serde(default)]
     pub request_id_headers: Vec<Box<str>>,
+    /// The response header that tells how much of a prompt was cached, where the usage of a whole
+    /// answer leaves that out.
+    pub cached_header: Option<Box<str>>,
     /// How credentials begin that belong to a flat-rate plan.
     #[serde(default)]
     pub subscription_tokens: Vec<Box<str>>,
@@ -94,7 +97,7 @@ pub struct Provider {
 }
 
 /// What a path means. Patterns are matched against the last segments of the path;
-/// in a segment `*` is any text, `{model}` any text that is the model, and `{job}` any text that
+/// in a segment `*` is any text, `{model}` any text that is the model, `{model imagen}` such that begins so, and `{job}` any text that
 /// is the id of a job.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -146,6 +149,7 @@ impl Provider {
             reasoning: Reasoning::Inside,
             hosts: Vec::new(),
             request_id_headers: Vec::new(),
+            cached_header: None,
             subscription_tokens: Vec::new(),
             paths: Vec::new(),
         }
@@ -211,6 +215,12 @@ fn tail_match(pattern: &str, segments: &[String]) -> Option<Captured> {
     let mut captured = Captured::default();
     for (want, have) in wanted.iter().zip(tail) {
         if want == have {
+            continue;
+        }
+        if let Some((open, rest)) = want.split_once("{model ") {
+            let (begins, close) = rest.split_once('}')?;
+            let model = have.strip_prefix(open)?.strip_suffix(close)?;
+            captured.model = Some(model.strip_prefix(begins).map(|_| model)?.into());
             continue;
         }
         let named = [MODEL, JOB, "*"].into_iter().find_map(|name| {

@@ -18,6 +18,7 @@ mod bedrock_converse;
 mod bedrock_invoke;
 mod cohere_chat;
 mod cohere_embed;
+mod conversations;
 mod dashscope;
 mod estimate;
 mod framing;
@@ -39,11 +40,13 @@ mod openai_speech;
 mod openai_transcription;
 mod openai_usage;
 mod outcome;
+mod predict;
 mod reader;
 mod rerank;
 mod reread;
 #[cfg(test)]
 mod tests;
+mod text_generation;
 mod trouble;
 mod unknown;
 
@@ -108,6 +111,12 @@ words! {
         OpenaiSpeech = "openai-speech",
         /// OpenAI-shaped transcriptions and translations of sound.
         OpenaiTranscription = "openai-transcription",
+        /// Conversations kept by the provider, with tools it runs itself.
+        Conversations = "conversations",
+        /// Predictions: embeddings and images.
+        Predict = "predict",
+        /// Generated text with counts beside it.
+        TextGeneration = "text-generation",
         /// Rankings, by search units or tokens.
         Rerank = "rerank",
         /// Bedrock Converse.
@@ -271,6 +280,9 @@ fn shape_of(format: Option<Format>) -> Box<dyn Shape> {
         Some(Format::OpenaiTranscription) => {
             Box::new(openai_transcription::Transcription::default())
         }
+        Some(Format::Conversations) => Box::new(conversations::Conversation::default()),
+        Some(Format::Predict) => Box::new(predict::Predictions::default()),
+        Some(Format::TextGeneration) => Box::new(text_generation::Generation::default()),
         Some(Format::Rerank) => Box::new(rerank::Rerank),
         Some(Format::BedrockConverse) => Box::new(bedrock_converse::Converse::default()),
         Some(Format::BedrockInvoke) => Box::new(bedrock_invoke::Invoke::default()),

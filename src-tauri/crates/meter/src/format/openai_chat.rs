@@ -62,7 +62,9 @@ enum Usage {
 impl Shape for Chat {
     fn want(&mut self, path: &[&str], kind: Kind) -> Want {
         match (path, kind) {
-            (["id" | "model" | "service_tier"], Kind::String) => Want::Keep(NAME_LIMIT),
+            (["id" | "model" | "model_id" | "service_tier"], Kind::String) => {
+                Want::Keep(NAME_LIMIT)
+            }
             (["usage"] | ["x_groq", "usage"] | ["choices", _, "usage"], Kind::Object) => {
                 Want::Keep(USAGE_LIMIT)
             }
@@ -86,7 +88,7 @@ impl Shape for Chat {
     fn kept(&mut self, path: &[&str], json: &str, answer: &mut Answer) {
         match path {
             ["id"] => name(&mut answer.id, json),
-            ["model"] => name(&mut answer.model, json),
+            ["model" | "model_id"] => name(&mut answer.model, json),
             ["service_tier"] => name(&mut answer.service_tier, json),
             ["usage"] | ["choices", _, "usage"] => {
                 self.usage = Usage::Told;

@@ -55,6 +55,15 @@ pub(super) fn bill(answer: &mut Answer, call: Call<'_>) {
     answer.usage = usage;
 }
 
+/// Takes the cached part of the prompt from elsewhere, if the usage does not tell it.
+pub(super) fn note_cached(answer: &mut Answer, cached: Count) {
+    let is_known = answer.usage.first_count(&CACHED).is_some();
+    if !is_known && answer.usage.first_count(&INPUT).is_some() {
+        answer.usage.set("cached_tokens", &cached.to_string());
+        answer.keep_beside("cached_tokens", &cached.to_string());
+    }
+}
+
 /// A server's own measurements: what it computed anew, what it had in its cache, what it wrote.
 fn timings(usage: &Leaves, answer: &mut Answer) {
     answer.reported(Factor::InputText, usage.count("prompt_n"));

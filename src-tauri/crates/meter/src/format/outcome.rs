@@ -2,7 +2,7 @@
 
 use super::answer::{Answer, Call};
 use super::framing::Framing;
-use super::{End, Guess, Reader, Reading};
+use super::{End, Guess, Reader, Reading, openai_usage};
 use crate::receipt::{Anomaly, Status, UsageState};
 use crate::request::{Asked, TextCount};
 use crate::usage::{Basis, Bound, Factor, UsageLine};
@@ -83,6 +83,9 @@ fn bill(reader: &mut Reader, status: Status, asked: &Asked) -> UsageState {
         return UsageState::None;
     }
     let answer = &mut reader.answer;
+    if let Some(cached) = reader.cached.filter(|_| !reader.is_stream) {
+        openai_usage::note_cached(answer, cached);
+    }
     reader.shape.bill(answer, Call { asked, reasoning: reader.reasoning });
     let has_reported = answer.lines.iter().any(|line| line.basis == Basis::Reported);
     if has_reported && answer.seen.usage {

@@ -8,6 +8,7 @@ use super::{End, Format, NAME_LIMIT, Reading, Seen, Shape, outcome, shape_of, tr
 use crate::json::{Kind, Scanner, Sink, Want};
 use crate::provider::{Provider, Reasoning};
 use crate::request::{Asked, TextCount};
+use crate::usage::Count;
 
 /// Reads one answer.
 pub struct Reader {
@@ -19,6 +20,9 @@ pub struct Reader {
     pub(super) answer: Answer,
     pub(super) reasoning: Reasoning,
     pub(super) request_id_headers: Vec<Box<str>>,
+    cached_header: Option<Box<str>>,
+    /// Cached tokens of the prompt, as a header tells.
+    pub(super) cached: Option<Count>,
     pub(super) is_stream: bool,
     /// The framing's word for the current document, if it is an error as a whole.
     pub(super) refused: Option<Box<str>>,
@@ -48,6 +52,8 @@ impl Reader {
             answer: Answer::default(),
             reasoning: provider.reasoning,
             request_id_headers: provider.request_id_headers.clone(),
+            cached_header: provider.cached_header.clone(),
+            cached: None,
             is_stream: false,
             refused: None,
             read: 0,
@@ -61,6 +67,7 @@ impl Reader {
         self.declared = Declared::of(header("content-type").unwrap_or_default());
         let known = self.request_id_headers.iter().map(|name| &**name).chain(REQUEST_ID_HEADERS);
         let id = known.into_iter().find_map(header).filter(|id| !id.is_empty());
+        self.cached = self.cached_header.as_deref().and_then(header).and_then(Count::parse);
         self.shape.head(&|name| header(name).map(Into::into));
         self.answer.request_id = id.map(|id| id.chars().take(NAME_LIMIT).collect());
     }

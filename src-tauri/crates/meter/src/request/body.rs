@@ -86,7 +86,7 @@ impl Sink for Walk<'_> {
     fn kept(&mut self, path: &[&str], json: &str) {
         let word = plain(json);
         match path {
-            ["model"] => self.asked.model = (!word.is_empty()).then(|| word.into()),
+            ["model" | "model_id"] => self.asked.model = (!word.is_empty()).then(|| word.into()),
             ["stream"] => self.asked.stream = word == "true",
             ["service_tier" | "serviceTier"] | ["service_tier" | "serviceTier", "type"] => {
                 self.asked.service_tier = Some(word.into());
@@ -130,6 +130,7 @@ fn is_prompt(key: &str) -> bool {
             | "requests"
             | "texts"
             | "inputs"
+            | "instances"
             | "query"
             | "documents"
             | "inputText"
@@ -174,7 +175,9 @@ impl Walk<'_> {
             self.asked.exercises(capability);
         }
         match (key, kind) {
-            ("model", Kind::String) if !self.facts.model_is_known => Want::Keep(MODEL_LIMIT),
+            ("model" | "model_id", Kind::String) if !self.facts.model_is_known => {
+                Want::Keep(MODEL_LIMIT)
+            }
             (
                 "stream" | "background" | "think" | "enable_thinking" | "enable_search",
                 Kind::Bool,
@@ -275,8 +278,8 @@ impl Walk<'_> {
                 self.asked.sends_media(Capability::Vision);
                 Want::Skip
             }
-            "data" | "bytes" | "file_data" | "file_id" | "file_url" | "fileUri" | "file_uri"
-            | "b64_json" | "encrypted_content" => {
+            "data" | "bytes" | "bytesBase64Encoded" | "gcsUri" | "file_data" | "file_id"
+            | "file_url" | "fileUri" | "file_uri" | "b64_json" | "encrypted_content" => {
                 self.asked.has_media = true;
                 Want::Skip
             }
