@@ -56,6 +56,30 @@ fn own_prices_hold_from_the_next_call_and_a_wrong_file_changes_nothing() {
 }
 
 #[test]
+fn a_local_server_is_free_until_it_has_a_price_per_hour() {
+    let gate = Gate::open();
+    let chat = json!({"model": "standin", "messages": [], "stream": false});
+    let call = || gate.send(&Call::post("/ollama/api/chat", &chat)).body().expect("whole");
+    call();
+    let free = gate.receipts_of(1).remove(0);
+    assert_eq!((&free["cost"], &free["cost_state"]), (&json!("0"), &json!("free")));
+    let own = "[[price]]\nprovider = 'ollama'\nrates = { 'server.seconds' = '3.6/h' }\n";
+    fs::write(gate.home().join("prices.toml"), own).expect("a file");
+    gate.says(&["prices", "override", "--check"]);
+    call();
+    let timed = gate.receipts_of(2).remove(1);
+    // 3.60 an hour is a millionth a millisecond.
+    let latency = timed["latency_ms"].as_u64().expect("a duration");
+    let cost = format!("0.{latency:06}");
+    let cost = if latency == 0 { "0" } else { cost.trim_end_matches('0') };
+    assert_eq!((&timed["cost"], &timed["cost_state"]), (&json!(cost), &json!("priced")), "{timed}");
+    // By these prices the first call had its price too, and the second keeps its own.
+    let order = ["reprice", "--reason", "it is no gift", "--json"];
+    let done: Value = serde_json::from_str(&gate.says(&order)).expect("JSON");
+    assert_eq!((&done["changed"], &done["unchanged"]), (&json!(1), &json!(1)), "{done}");
+}
+
+#[test]
 fn a_second_valuation_is_appended_with_a_process_and_without() {
     let mut gate = Gate::open();
     call(&gate);

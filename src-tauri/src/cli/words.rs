@@ -84,9 +84,6 @@ pub(crate) const fn passed_over(why: PassedOver) -> &'static str {
         PassedOver::NoUsage => "have no usage that could be priced",
         PassedOver::NoModel => "have no model",
         PassedOver::ProviderStated => "have a cost that the provider stated",
-        PassedOver::DetailNotKept => {
-            "were priced by what the receipt does not keep, such as an image's size"
-        }
         PassedOver::UsageNotKept => "keep no usage object of the provider that could be read again",
         PassedOver::OtherCurrency => "would change to another currency",
     }

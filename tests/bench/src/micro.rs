@@ -117,6 +117,7 @@ fn rating() -> Work {
             model_served: Some("gpt-4o-mini-2024-07-18"),
             kind: Kind::Chat,
             at: Timestamp::from_millis(1_795_132_800_000),
+            took_ms: None,
             service_tier: Some("default"),
             region: None,
             local: false,

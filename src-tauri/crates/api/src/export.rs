@@ -278,6 +278,7 @@ mod tests {
             basis: Basis::Reported,
             bound: Bound::Exact,
             model: None,
+            attributes: [].into(),
         }
     }
 

@@ -20,10 +20,6 @@ pub(crate) fn value(
         receipt.cost_state = CostState::Free;
         return;
     }
-    if lines.is_empty() && receipt.reported_cost.is_none() {
-        receipt.cost_state = CostState::UsageMissing;
-        return;
-    }
     let valuation = price::rate(
         book,
         &Query {
@@ -33,6 +29,7 @@ pub(crate) fn value(
             model_served: receipt.model.as_deref(),
             kind: receipt.kind,
             at: receipt.started_at,
+            took_ms: Some(receipt.latency_ms),
             service_tier: receipt.service_tier.as_deref(),
             region: receipt.region.as_deref(),
             local: receipt.billing.is_free_of_charge(),
@@ -40,6 +37,10 @@ pub(crate) fn value(
             lines,
         },
     );
+    if valuation.lines.is_empty() && receipt.reported_cost.is_none() {
+        receipt.cost_state = CostState::UsageMissing;
+        return;
+    }
     let valuation = match receipt.usage_state {
         UsageState::Partial => valuation.of_partial_usage(),
         UsageState::Reported | UsageState::Estimated | UsageState::Missing | UsageState::None => {

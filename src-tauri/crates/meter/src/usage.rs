@@ -121,6 +121,8 @@ factors! {
     TtsCharacters "tts.characters" Character,
     /// Finished video.
     VideoSeconds "video.seconds" Second,
+    /// How long the user's own server worked on it, where that is what it is charged by.
+    ServerSeconds "server.seconds" Second,
     /// Searches of the web made by the provider.
     ToolWebSearch "tool.web_search" Call,
     /// Pages fetched by the provider.

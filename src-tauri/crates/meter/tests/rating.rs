@@ -2,10 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use meter::price::{Book, BookError, Query, Valuation, rate};
-use meter::receipt::{CostState, Kind, ReportedCost};
+use meter::price::{Book, BookError, Overrides, Query, Valuation, again, rate};
+use meter::receipt::{CostState, Kind, Receipt, ReportedCost, UsageState};
 use meter::usage::{Basis, Factor, UsageLine};
-use meter::{Currency, Money, Timestamp};
+use meter::{Currency, Money, ReceiptId, Timestamp};
 use proptest::prelude::*;
 
 const ACME: &str = r#"{
@@ -67,6 +67,7 @@ fn query<'a>(model: &'a str, lines: &'a [UsageLine]) -> Query<'a> {
         model_served: None,
         kind: Kind::Chat,
         at: at("2026-11-17T12:00:00Z"),
+        took_ms: None,
         service_tier: None,
         region: None,
         local: false,
@@ -195,6 +196,42 @@ fn cache_writes_have_a_rate_per_lifetime() {
     assert_eq!(of("input.cache_write"), "0.00375");
     assert_eq!(of("input.cache_write_1h"), "0.006");
     assert_eq!(of("input.cache_write_12h"), "unknown");
+}
+
+#[test]
+fn a_receipt_is_valued_again_by_the_sort_of_image_it_was_for() {
+    let mut used = UsageLine::reported(Factor::ImagesGenerated, 2);
+    used.attributes = vec![("size".into(), "1024x1792".into()), ("quality".into(), "hd".into())];
+    let started = at("2026-11-17T12:00:00Z");
+    let mut receipt = Receipt::begun(ReceiptId::new(started, 0, 1), started, "acme", "");
+    receipt.model = Some("paint-1".into());
+    receipt.lines = rated(&query("paint-1", &[used])).lines;
+    let again = again(&book(), &receipt, &receipt.lines, UsageState::Reported).unwrap();
+    // 2 × 0.12
+    assert_eq!(again.cost.unwrap().to_string(), "0.24");
+    assert_eq!(again.lines, receipt.lines);
+}
+
+#[test]
+fn a_server_of_one_s_own_costs_its_hours_while_it_works() {
+    let own = "[[price]]\nprovider = 'acme'\nrates = { 'server.seconds' = '3.6/h' }\n";
+    let own = Overrides::read(own, &book(), |_| true).unwrap();
+    let book = book().with(own);
+    let used = lines(&[("input.text", 1000), ("output.text", 10)]);
+    let query = Query { local: true, took_ms: Some(2_500), ..query("anything", &used) };
+    let got = rate(&book, &query);
+    // 2.5 seconds at 3.60 an hour: 2.5 × 0.001. What it did in them costs nothing more.
+    assert_eq!((got.cost.unwrap().to_string(), got.state), ("0.0025".into(), CostState::Priced));
+    let shown: Vec<_> = got.lines.iter().map(|line| line.rate.as_deref().unwrap()).collect();
+    assert_eq!(shown, ["within server.seconds", "within server.seconds", "3.6 / hour"]);
+    assert_eq!(got.lines[2].basis, Basis::Derived);
+    // It took that long whatever is known about tokens.
+    assert_eq!(rate(&book, &Query { lines: &[], ..query }).cost.unwrap().to_string(), "0.0025");
+    assert_eq!(got.clone().of_partial_usage(), got);
+    let untimed = rate(&book, &Query { took_ms: None, ..query });
+    assert_eq!((untimed.cost, untimed.state), (None, CostState::Unknown));
+    let given = lines(&[("server.seconds", 10)]);
+    assert_eq!(rate(&book, &Query { lines: &given, ..query }).cost.unwrap().to_string(), "0.01");
 }
 
 #[test]

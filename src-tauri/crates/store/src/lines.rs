@@ -1,5 +1,7 @@
 //! Usage lines and settlements as compact bytes.
 
+use std::collections::BTreeMap;
+
 use meter::receipt::{Line, Settlement};
 use meter::usage::{Basis, Bound, Count, Factor};
 use meter::{ReceiptId, Timestamp};
@@ -18,7 +20,8 @@ pub(crate) fn put_lines<S: Spell>(
 }
 
 fn put_line<S: Spell>(out: &mut Vec<u8>, line: &Line, spell: &mut S) -> Result<(), S::Error> {
-    let Line { factor, count, unit, rate, amount, tier, price_version, basis, bound, model } = line;
+    let Line { factor, count, unit, rate, amount, tier, price_version, .. } = line;
+    let Line { basis, bound, model, attributes, .. } = line;
     let usual = (*basis, *bound) == (Basis::Reported, Bound::Exact);
     let own_unit = *unit == factor.unit();
     Presence::put(
@@ -31,6 +34,7 @@ fn put_line<S: Spell>(out: &mut Vec<u8>, line: &Line, spell: &mut S) -> Result<(
             model.is_some(),
             !usual,
             !own_unit,
+            !attributes.is_empty(),
         ],
     );
     spell.spell(out, &factor.name())?;
@@ -46,6 +50,13 @@ fn put_line<S: Spell>(out: &mut Vec<u8>, line: &Line, spell: &mut S) -> Result<(
     }
     if !own_unit {
         out.push(unit.code());
+    }
+    if !attributes.is_empty() {
+        put(out, attributes.len() as u64);
+    }
+    for (name, value) in attributes {
+        spell.spell(out, name)?;
+        spell.spell(out, value)?;
     }
     Ok(())
 }
@@ -78,7 +89,7 @@ pub(crate) fn take_lines(
 
 fn take_line(input: &mut Unpack<'_>, names: &impl Unspell) -> Result<Line, UnpackError> {
     let mut has = Presence::take(input)?;
-    let [rate, amount, tier, version, model, unusual, other_unit] =
+    let [rate, amount, tier, version, model, unusual, other_unit, has_attributes] =
         std::array::from_fn(|_| has.next());
     let factor: Factor = take_factor(input, names)?;
     let count = take_count(input)?;
@@ -92,7 +103,25 @@ fn take_line(input: &mut Unpack<'_>, names: &impl Unspell) -> Result<Line, Unpac
         (Basis::Reported, Bound::Exact)
     };
     let unit = if other_unit { Coded::from_code(input.byte()?)? } else { factor.unit() };
-    Ok(Line { factor, count, unit, rate, amount, tier, price_version, basis, bound, model })
+    let mut attributes = BTreeMap::new();
+    for _ in 0..if has_attributes { input.take::<usize>()? } else { 0 } {
+        let name = names.unspell(input)?;
+        attributes.insert(name, names.unspell(input)?);
+    }
+    let line = Line {
+        factor,
+        count,
+        unit,
+        rate,
+        amount,
+        tier,
+        price_version,
+        basis,
+        bound,
+        model,
+        attributes,
+    };
+    Ok(line)
 }
 
 pub(crate) fn take_factor(

@@ -172,6 +172,7 @@ mod tests {
             basis: Basis::Derived,
             bound: Bound::Exact,
             model: None,
+            attributes: [].into(),
         }];
         r
     }

@@ -21,6 +21,7 @@ fn line(factor: Factor, count: u64, rate: Option<&str>, amount: Option<&str>) ->
         basis: Basis::Reported,
         bound: Bound::Exact,
         model: None,
+        attributes: [].into(),
     }
 }
 

@@ -19,6 +19,10 @@ use crate::own_prices;
   from = '2026-01-01'
   rates = { 'input.text' = '1.00', 'output.text' = '8' }
 
+  [[price]]                      # your own server by the hour, spread over requests by how long each took
+  provider = 'mylab'
+  rates = { 'server.seconds' = '2.5/h' }
+
   [[discount]]                   # what you pay of the list price
   provider = 'anthropic'
   pay = '4/5'

@@ -151,6 +151,7 @@ pub(crate) fn line(factor: Factor, count: u64, amount: Option<&str>) -> Line {
         basis: Basis::Reported,
         bound: Bound::Exact,
         model: None,
+        attributes: [].into(),
     }
 }
 

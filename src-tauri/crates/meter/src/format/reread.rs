@@ -28,7 +28,8 @@ impl Reread {
         let before = lines.iter().filter(|line| !is_fee(line)).map(UsageLine::from);
         let mut before: Vec<UsageLine> = before.collect();
         let is_there = |line: &UsageLine| {
-            let line = UsageLine { attributes: Vec::new(), ..line.clone() };
+            let mut line = line.clone();
+            line.attributes.sort();
             let at = before.iter().position(|known| *known == line);
             at.map(|at| before.swap_remove(at)).is_some()
         };
@@ -90,6 +91,7 @@ pub fn reread(
     let counted = lines.iter().filter(|line| is_counted_elsewhere(line, &answer.lines));
     let counted: Vec<UsageLine> = counted.map(UsageLine::from).collect();
     let has_reported = answer.lines.iter().any(|line| line.basis == Basis::Reported);
+    answer.lines.iter_mut().for_each(|line| remember(line, lines));
     answer.lines.extend(counted);
     let usage_state = match (has_reported, answer.seen.usage) {
         (true, true) => UsageState::Reported,
@@ -116,6 +118,16 @@ pub(super) fn read(
     answer
 }
 
+/// What the request said about it does not stand in the answer's usage, but on the line of before.
+fn remember(line: &mut UsageLine, before: &[Line]) {
+    let is_same = |old: &&Line| old.factor == line.factor && old.model == line.model;
+    if line.attributes.is_empty()
+        && let Some(old) = before.iter().find(is_same)
+    {
+        line.attributes = UsageLine::from(old).attributes;
+    }
+}
+
 /// Whether a line of before was not made of the usage object, and the reading has nothing in
 /// its place.
 fn is_counted_elsewhere(line: &Line, read: &[UsageLine]) -> bool {
@@ -132,7 +144,7 @@ fn is_counted_elsewhere(line: &Line, read: &[UsageLine]) -> bool {
 }
 
 impl From<&Line> for UsageLine {
-    /// The usage behind a line; what its price depended on besides the model is not kept.
+    /// The usage behind a line.
     fn from(line: &Line) -> Self {
         Self {
             factor: line.factor.clone(),
@@ -140,7 +152,7 @@ impl From<&Line> for UsageLine {
             model: line.model.clone(),
             basis: line.basis,
             bound: line.bound,
-            attributes: Vec::new(),
+            attributes: line.attributes.clone().into_iter().collect(),
         }
     }
 }

@@ -1,7 +1,4 @@
 //! Values a recorded receipt once more: the same usage at the same instant, by another book.
-//!
-//! What a receipt does not keep, such as the size of an image, cannot be valued again; that
-//! is said, never guessed.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::ask::host;
-use super::{Book, Query, Valuation, rate, rating};
+use super::{Book, Query, Valuation, rate};
 use crate::format::Reread;
 use crate::receipt::{Line, Receipt, ReportedCost, UnknownWord, UsageState, words};
 use crate::usage::{Basis, Factor, UsageLine};
@@ -25,8 +22,6 @@ words! {
         NoModel = "no_model",
         /// The provider itself stated the cost, and that stands.
         ProviderStated = "provider_stated",
-        /// The price depends on what the receipt does not keep, such as an image's size.
-        DetailNotKept = "detail_not_kept",
         /// The provider's own words about usage are not on record, or in a format unknown here.
         UsageNotKept = "usage_not_kept",
         /// The book's price is in another currency than the receipt.
@@ -65,7 +60,8 @@ pub fn anew(book: &Book, receipt: &Receipt, reading: &Reread) -> Result<Valuatio
 
 /// Whether the book itself put it there.
 pub(crate) fn is_fee(line: &Line) -> bool {
-    line.factor == Factor::RequestFee && line.basis == Basis::Derived
+    let by_the_book = [Factor::RequestFee, Factor::ServerSeconds].contains(&line.factor);
+    by_the_book && line.basis == Basis::Derived
 }
 
 fn value(
@@ -77,9 +73,6 @@ fn value(
 ) -> Result<Valuation, PassedOver> {
     check(receipt, lines, state)?;
     let query = Query { lines, reported_cost, ..of(receipt) };
-    if reported_cost.is_none() && rating::depends_on_attributes(book, &query) {
-        return Err(PassedOver::DetailNotKept);
-    }
     let valuation = rate(book, &query);
     if valuation.cost.or(valuation.subtotal).is_some() && valuation.currency != receipt.currency {
         return Err(PassedOver::OtherCurrency);
@@ -109,6 +102,7 @@ fn of(receipt: &Receipt) -> Query<'_> {
         model_served: receipt.model.as_deref(),
         kind: receipt.kind,
         at: receipt.started_at,
+        took_ms: Some(receipt.latency_ms),
         service_tier: receipt.service_tier.as_deref(),
         region: receipt.region.as_deref(),
         local: receipt.billing.is_free_of_charge(),

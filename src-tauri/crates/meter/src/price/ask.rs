@@ -38,6 +38,7 @@ struct Question {
     model: Box<str>,
     kind: Option<Kind>,
     at: Option<Timestamp>,
+    took_ms: Option<u64>,
     service_tier: Option<Box<str>>,
     region: Option<Box<str>>,
     /// `images.generated[size=1024x1024]` carries attributes.
@@ -83,6 +84,7 @@ pub fn answer(
             model_served: Some(&question.model),
             kind: question.kind.unwrap_or(Kind::Chat),
             at: question.at.unwrap_or(now),
+            took_ms: question.took_ms,
             service_tier: question.service_tier.as_deref(),
             region: question.region.as_deref(),
             local: provider.is_some_and(local),

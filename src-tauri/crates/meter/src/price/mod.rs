@@ -31,7 +31,7 @@ pub use record::Problem;
 use crate::money::{Currency, Money};
 use crate::receipt::{CostState, Kind, Line, ReportedCost};
 use crate::time::Timestamp;
-use crate::usage::UsageLine;
+use crate::usage::{Factor, UsageLine};
 
 /// What is to be priced.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +48,8 @@ pub struct Query<'a> {
     pub kind: Kind,
     /// When the request began.
     pub at: Timestamp,
+    /// How long it took, in milliseconds, for servers that are charged by the hour.
+    pub took_ms: Option<u64>,
     /// The tier or speed that served; absent is standard.
     pub service_tier: Option<&'a str>,
     /// Where it ran.
@@ -79,7 +81,9 @@ impl Valuation {
     /// The same where some of the usage is unknown: the sum of the rest is not the cost.
     #[must_use]
     pub fn of_partial_usage(mut self) -> Self {
+        let by_time = self.lines.iter().any(|line| line.factor == Factor::ServerSeconds);
         if self.state != CostState::ProviderReported
+            && !by_time
             && let Some(known) = self.cost.take()
         {
             self.subtotal = Some(known);

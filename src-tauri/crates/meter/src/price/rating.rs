@@ -25,6 +25,15 @@ pub fn rate(book: &Book, query: &Query<'_>) -> Valuation {
     if query.local && !main.is_some_and(|priced| priced.by_user == ByUser::Price) {
         return nothing_to_pay(query);
     }
+    let by_the_hour = main.and_then(|priced| server_time(query, &priced));
+    let with_time: Vec<UsageLine>;
+    let query = &match by_the_hour {
+        Some(time) => {
+            with_time = query.lines.iter().cloned().chain([time]).collect();
+            Query { lines: &with_time, ..*query }
+        }
+        None => *query,
+    };
     let mut lines: Vec<Line> = Vec::with_capacity(query.lines.len() + 1);
     for line in query.lines {
         let priced = match line.model.as_deref() {
@@ -220,20 +229,6 @@ impl<'b, 'q> Asked<'b, 'q> {
     }
 }
 
-/// Whether what the lines cost depends on more than how much was used.
-pub(super) fn depends_on_attributes(book: &Book, query: &Query<'_>) -> bool {
-    !query.local
-        && query.lines.iter().filter(|line| !line.count.is_zero()).any(|line| {
-            let Some(priced) = Priced::find(book, query, line.model.as_deref()) else {
-                return false;
-            };
-            [priced.version, priced.standard].into_iter().flatten().any(|version| {
-                let billed = priced.billed(version, &line.factor);
-                billed.is_some_and(|factor| version.rates.depends_on_attributes(factor))
-            })
-        })
-}
-
 /// The word of the records for the tier that served.
 fn tier<'b: 'q, 'q>(query: &Query<'q>, found: &Found<'b>) -> &'q str {
     let word = query.service_tier.unwrap_or(STANDARD);
@@ -312,6 +307,7 @@ fn unpriced(line: &UsageLine) -> Line {
         basis: line.basis,
         bound: line.bound,
         model: line.model.clone(),
+        attributes: line.attributes.iter().cloned().collect(),
     }
 }
 
@@ -326,7 +322,15 @@ fn with_money(query: &Query<'_>, priced: Option<&Priced<'_, '_>>, usage: &UsageL
         let version = priced.standard.filter(|_| is_fee)?;
         priced.billed(version, &usage.factor).map(|factor| (version, factor, STANDARD))
     };
-    let Some((version, factor, tier)) = own.or_else(standard) else { return line };
+    let Some((version, factor, tier)) = own.or_else(standard) else {
+        // Who pays for the hour pays nothing for what is done in it.
+        return if version.names(&Factor::ServerSeconds) {
+            let named = Some(priced.named(version));
+            within(query, &Factor::ServerSeconds, Line { price_version: named, ..line })
+        } else {
+            line
+        };
+    };
     let get = |rates| Rates::get(rates, factor, usage);
     let Some((price, row)) = version.price(query, priced.prompt, get) else { return line };
     let tier = row.map_or_else(|| tier.to_owned(), |row| format!("{tier} {row}"));
@@ -354,11 +358,27 @@ fn with_money(query: &Query<'_>, priced: Option<&Priced<'_, '_>>, usage: &UsageL
 
 /// Paid by another line: nothing more, if that line is there.
 fn within(query: &Query<'_>, other: &Factor, line: Line) -> Line {
-    let pays = |l: &UsageLine| l.factor == *other && !l.count.is_zero() && l.model == line.model;
+    let of_server = *other == Factor::ServerSeconds;
+    let pays = |l: &UsageLine| {
+        l.factor == *other && (of_server || !l.count.is_zero() && l.model == line.model)
+    };
     if !query.lines.iter().any(pays) {
         return Line { tier: None, price_version: None, ..line };
     }
     Line { rate: Some(format!("within {other}").into()), amount: Some(Money::ZERO), ..line }
+}
+
+/// The time of the user's own server, where the price is per hour and nobody else counted it.
+/// Requests that ran at the same time each count their own; idle hours are nobody's.
+fn server_time(query: &Query<'_>, priced: &Priced<'_, '_>) -> Option<UsageLine> {
+    let is_time = |line: &UsageLine| line.factor == Factor::ServerSeconds;
+    let charged = priced.version.is_some_and(|version| version.names(&Factor::ServerSeconds));
+    if !charged || query.lines.iter().any(is_time) {
+        return None;
+    }
+    let millis = Count::from_millionths(query.took_ms?.checked_mul(1_000)?);
+    let basis = Basis::Derived;
+    Some(UsageLine { basis, ..UsageLine::reported(Factor::ServerSeconds, millis) })
 }
 
 /// A fee of the request itself, which no provider counts as usage.

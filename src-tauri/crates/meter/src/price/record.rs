@@ -80,11 +80,6 @@ impl Rates {
         Some(&best.price)
     }
 
-    /// Whether the rate of this factor depends on attributes, such as an image's size.
-    pub(super) fn depends_on_attributes(&self, factor: &Factor) -> bool {
-        self.0.iter().any(|entry| entry.factor == *factor && !entry.attributes.is_empty())
-    }
-
     pub(super) fn names(&self, factor: &Factor) -> bool {
         self.0.iter().any(|entry| entry.factor == *factor)
     }

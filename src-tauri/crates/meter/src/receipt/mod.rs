@@ -63,6 +63,9 @@ pub struct Line {
     pub bound: Bound,
     /// The model it ran on, where that is not the receipt's own.
     pub model: Option<Box<str>>,
+    /// What the price may depend on besides the model, such as an image's `size`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<Box<str>, Box<str>>,
 }
 
 /// A cost that the provider itself stated.

@@ -43,12 +43,13 @@ fn unpriced(line: &UsageLine) -> Line {
         basis: line.basis,
         bound: line.bound,
         model: line.model.clone(),
+        attributes: line.attributes.iter().cloned().collect(),
     }
 }
 
-/// Without what only prices depend on: a receipt does not keep it.
+/// In an order of their own.
 fn sorted(mut lines: Vec<UsageLine>) -> Vec<UsageLine> {
-    lines.iter_mut().for_each(|line| line.attributes.clear());
+    lines.iter_mut().for_each(|line| line.attributes.sort());
     lines.sort_by_key(|line| (line.factor.clone(), line.model.clone(), line.count));
     lines
 }

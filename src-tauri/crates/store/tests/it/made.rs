@@ -32,6 +32,7 @@ fn line(factor: Factor, count: u64, rate: &str, per_token: &str) -> Line {
         basis: Basis::Reported,
         bound: Bound::Exact,
         model: None,
+        attributes: [].into(),
     }
 }
 
@@ -100,6 +101,7 @@ pub(crate) fn full(id: ReceiptId) -> Receipt {
         basis: Basis::Estimated,
         bound: Bound::Lower,
         model: Some("other-model".into()),
+        attributes: [("quality".into(), "hd".into()), ("size".into(), "1024x1792".into())].into(),
     };
     let settlement = Settlement {
         at: Timestamp::from_millis(START + 99_999),

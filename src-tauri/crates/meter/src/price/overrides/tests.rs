@@ -27,6 +27,7 @@ fn cost(book: &Book, provider: &str, model: &str, local: bool) -> Valuation {
         model_served: Some(model),
         kind: Kind::Chat,
         at: Timestamp::parse("2026-11-02T00:00:00Z").unwrap(),
+        took_ms: None,
         service_tier: None,
         region: None,
         local,
