@@ -140,6 +140,28 @@ fn a_usage_object_read_again_says_what_it_said() {
     assert!(read_again > 50, "most fixtures report usage");
 }
 
+#[test]
+fn the_list_of_cases_names_what_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
+    let list = fs::read_to_string(root.join("tests/fixtures/README.md")).expect("the list");
+    let rows: Vec<&str> = list.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    assert_eq!(rows.len(), 25);
+    for (number, row) in (1..).zip(rows) {
+        assert!(row.starts_with(&format!("| {number} ")), "{row}");
+        let names: Vec<&str> =
+            row.split('`').skip(1).step_by(2).filter(|n| n.contains('/')).collect();
+        assert!(!names.is_empty(), "{row}");
+        for name in names {
+            let is_there = match name.split_once("::") {
+                Some((file, test)) => fs::read_to_string(root.join(file))
+                    .is_ok_and(|text| text.contains(&format!("fn {test}("))),
+                None => root.join("tests/fixtures").join(name).join("call.toml").exists(),
+            };
+            assert!(is_there, "case {number} names {name}, which is not there");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
