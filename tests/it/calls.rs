@@ -63,9 +63,15 @@ fn sorts() -> Vec<Sort> {
         sort(generate, &gemini, "gemini-generate", "chat", false),
         sort(sse, &gemini, "gemini-generate", "chat", true),
         sort(array, &gemini, "gemini-generate", "chat", true),
-        sort("/ollama/api/chat", &with(&chat, "stream", json!(false)), "ollama", "chat", false),
-        sort("/ollama/api/chat", &chat, "ollama", "chat", true),
-        sort("/ollama/api/generate", &legacy, "ollama", "completion", true),
+        sort(
+            "/ollama/api/chat",
+            &with(&chat, "stream", json!(false)),
+            "ollama-native",
+            "chat",
+            false,
+        ),
+        sort("/ollama/api/chat", &chat, "ollama-native", "chat", true),
+        sort("/ollama/api/generate", &legacy, "ollama-native", "completion", true),
     ]
 }
 

@@ -6,10 +6,6 @@ use meter::provider::percent_decode;
 
 use crate::snapshot::Snapshot;
 
-/// Where calls with an `anthropic-version` header and bare `/v1/messages` go.
-const ANTHROPIC: &str = "anthropic";
-/// Where bare `/v1beta` goes.
-const GEMINI: &str = "gemini";
 /// Longest workspace name taken from a path or header, in bytes.
 const WORKSPACE_LIMIT: usize = 64;
 
@@ -43,23 +39,30 @@ pub(crate) fn read<'t, 's>(
     let (segment, _) = path.strip_prefix('/')?.split_once('/').unwrap_or((&path[1..], ""));
     let bare =
         |provider| Address { workspace: workspace.clone(), provider, is_bare: true, rest: target };
-    match segment {
-        "v1" if is_anthropic(path, headers) => Some(bare(ANTHROPIC)),
-        "v1" => Some(bare(&*snapshot.default_provider)),
-        "v1beta" => Some(bare(GEMINI)),
-        "upload" if path.starts_with("/upload/v1beta/") => Some(bare(GEMINI)),
-        id => {
+    match bare_provider(segment, path, headers, snapshot) {
+        Some(provider) => Some(bare(provider)),
+        None if segment == "v1" => Some(bare(&*snapshot.default_provider)),
+        None => {
+            let id = segment;
             let provider = &*snapshot.providers.get(id)?.id;
             Some(Address { workspace, provider, is_bare: false, rest: &target[1 + id.len()..] })
         }
     }
 }
 
-/// Whether a bare `/v1` path is Anthropic's.
-fn is_anthropic(path: &str, headers: &HeaderMap) -> bool {
-    path == "/v1/messages"
-        || path.starts_with("/v1/messages/")
-        || headers.contains_key("anthropic-version")
+/// Whose a bare path is besides the default provider's: some paths have one owner, and so has
+/// a `/v1` path with that owner's header.
+fn bare_provider<'s>(
+    segment: &str,
+    path: &str,
+    headers: &HeaderMap,
+    snapshot: &'s Snapshot,
+) -> Option<&'s str> {
+    let owner = snapshot.providers.iter().find(|provider| {
+        let header = provider.bare_header.as_deref().filter(|_| segment == "v1");
+        provider.owns_bare(path) || header.is_some_and(|name| headers.contains_key(name))
+    });
+    owner.map(|provider| &*provider.id)
 }
 
 /// A workspace's name: printable and bounded, or none.

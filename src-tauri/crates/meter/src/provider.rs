@@ -66,6 +66,11 @@ pub struct Provider {
     /// What stands between the origin and a bare `/v1/…` path, such as `/openai`.
     #[serde(default)]
     pub bare_prefix: Box<str>,
+    /// Bare paths that are its own, whoever the default provider is, and all below them.
+    #[serde(default)]
+    pub bare_paths: Vec<Box<str>>,
+    /// A request header that makes any bare path its own.
+    pub bare_header: Option<Box<str>>,
     /// How a stored key is shown.
     #[serde(default)]
     pub auth: Auth,
@@ -143,6 +148,8 @@ impl Provider {
             base_url: Some(base_url.into()),
             configure: None,
             bare_prefix: "".into(),
+            bare_paths: Vec::new(),
+            bare_header: None,
             auth: Auth::Bearer,
             hosting: Hosting::Hosted,
             usage_assist: false,
@@ -171,6 +178,14 @@ impl Provider {
             }
         }
         Route { verb, ..Route::default() }
+    }
+
+    /// Whether a path without a provider in front is this one's.
+    pub fn owns_bare(&self, path: &str) -> bool {
+        self.bare_paths.iter().any(|own| {
+            let rest = path.strip_prefix(&**own);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
     }
 
     /// Whether `host` (no port) belongs to this provider.

@@ -28,8 +28,8 @@ gemini     POST /v1beta/models/m-1%3AcountTokens      -> count         -        
 gemini     POST /v1beta/models/m:batchEmbedContents   -> embedding     gemini-embed       m
 gemini     GET  /v1beta/files/f1:download             -> meta          -                  -
 gemini     POST /v1beta/openai/chat/completions       -> chat          openai-chat        -
-ollama     POST /api/chat                             -> chat          ollama             -
-ollama     POST /api/embeddings                       -> embedding     ollama             -
+ollama     POST /api/chat                             -> chat          ollama-native      -
+ollama     POST /api/embeddings                       -> embedding     ollama-native      -
 ollama     POST /v1/embeddings                        -> embedding     openai-embeddings  -
 ollama     GET  /api/tags                             -> meta          -                  -
 openrouter POST /api/v1/messages                      -> chat          anthropic-messages -

@@ -17,22 +17,18 @@ mod batch;
 mod bedrock_converse;
 mod bedrock_invoke;
 mod cohere_chat;
-mod cohere_embed;
 mod conversations;
 mod dashscope;
 mod estimate;
 mod framing;
-mod gemini_embed;
 mod gemini_generate;
 mod gemini_interactions;
 mod gemini_usage;
 mod llamacpp_completion;
 mod lmstudio_chat;
 mod members;
-mod ocr;
 mod ollama;
 mod openai_chat;
-mod openai_embeddings;
 mod openai_images;
 mod openai_job;
 mod openai_responses;
@@ -42,8 +38,8 @@ mod openai_usage;
 mod outcome;
 mod predict;
 mod reader;
-mod rerank;
 mod reread;
+mod single;
 #[cfg(test)]
 mod tests;
 mod text_generation;
@@ -58,6 +54,7 @@ use serde::{Deserialize, Serialize};
 use answer::{Answer, Call};
 use framing::Document;
 use reread::Recorded;
+use single::Single;
 use unknown::Unknown;
 
 use crate::json::{Kind, Want};
@@ -96,7 +93,7 @@ words! {
         /// Documents read by OCR.
         Ocr = "ocr",
         /// Ollama's own newline-delimited JSON.
-        Ollama = "ollama",
+        Ollama = "ollama-native",
         /// llama.cpp's own completion.
         LlamacppCompletion = "llamacpp-completion",
         /// LM Studio's own chat.
@@ -261,15 +258,15 @@ fn shape_of(format: Option<Format>) -> Box<dyn Shape> {
         Some(Format::OpenaiChat | Format::OpenaiCompletions) => {
             Box::new(openai_chat::Chat::default())
         }
-        Some(Format::OpenaiEmbeddings) => Box::new(openai_embeddings::Embeddings),
+        Some(Format::OpenaiEmbeddings) => Box::new(Single::EMBEDDINGS),
         Some(Format::AnthropicMessages) => Box::new(anthropic_messages::Messages::default()),
         Some(Format::GeminiGenerate) => Box::new(gemini_generate::Generate::default()),
         Some(Format::GeminiInteractions) => Box::new(gemini_interactions::Interactions::default()),
-        Some(Format::GeminiEmbed) => Box::new(gemini_embed::Embed),
+        Some(Format::GeminiEmbed) => Box::new(Single::GEMINI_EMBED),
         Some(Format::CohereChat) => Box::new(cohere_chat::Chat::default()),
-        Some(Format::CohereEmbed) => Box::new(cohere_embed::Embed),
+        Some(Format::CohereEmbed) => Box::new(Single::COHERE_EMBED),
         Some(Format::Dashscope) => Box::new(dashscope::Native::default()),
-        Some(Format::Ocr) => Box::new(ocr::Ocr),
+        Some(Format::Ocr) => Box::new(Single::OCR),
         Some(Format::Ollama) => Box::new(ollama::Ollama::default()),
         Some(Format::LlamacppCompletion) => Box::new(llamacpp_completion::Completion::default()),
         Some(Format::LmstudioChat) => Box::new(lmstudio_chat::Chat::default()),
@@ -283,7 +280,7 @@ fn shape_of(format: Option<Format>) -> Box<dyn Shape> {
         Some(Format::Conversations) => Box::new(conversations::Conversation::default()),
         Some(Format::Predict) => Box::new(predict::Predictions::default()),
         Some(Format::TextGeneration) => Box::new(text_generation::Generation::default()),
-        Some(Format::Rerank) => Box::new(rerank::Rerank),
+        Some(Format::Rerank) => Box::new(Single::RERANK),
         Some(Format::BedrockConverse) => Box::new(bedrock_converse::Converse::default()),
         Some(Format::BedrockInvoke) => Box::new(bedrock_invoke::Invoke::default()),
         Some(Format::OpenaiResponses) => Box::new(openai_responses::Responses::default()),
