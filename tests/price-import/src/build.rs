@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 
 use crate::decimal::Decimal;
 use crate::decisions::{Decision, Decisions, Right};
+use crate::doubt;
 use crate::genai::{self, Dated, Prices};
 use crate::litellm::{Entry, Map, TIERS};
 use crate::record::{Model, Row, Rows, Version};
@@ -88,6 +89,7 @@ pub(crate) fn book(
         }
     }
     proposal.models.extend(decisions.extra.iter().cloned());
+    doubt::write(&mut proposal.models, &decisions.doubts)?;
     proposal.models.sort_by(|a, b| a.id.cmp(&b.id));
     let known: BTreeSet<&str> = proposal.models.iter().map(|model| &*model.id).collect();
     for id in decisions.models.keys().filter(|id| !known.contains(&***id)) {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::doubt::Doubt;
 use crate::record::{Model, Version};
 
 /// One book's decisions.
@@ -38,6 +39,9 @@ pub(crate) struct Decisions {
     /// By model id.
     #[serde(default)]
     pub(crate) models: BTreeMap<String, Decision>,
+    /// Past rates that the sources contradict each other about, by id.
+    #[serde(default)]
+    pub(crate) doubts: BTreeMap<String, Vec<Doubt>>,
     /// Models written by hand.
     #[serde(default)]
     pub(crate) extra: Vec<Model>,

@@ -6,6 +6,7 @@
 mod build;
 mod decimal;
 mod decisions;
+mod doubt;
 mod genai;
 mod litellm;
 mod literal;
