@@ -98,7 +98,7 @@ words! {
         LlamacppCompletion = "llamacpp-completion",
         /// LM Studio's own chat.
         LmstudioChat = "lmstudio-chat",
-        /// OpenAI-shaped jobs: batches, fine-tuning, runs.
+        /// OpenAI-shaped jobs: batches, fine-tuning, videos, runs.
         OpenaiJob = "openai-job",
         /// Batches that tell what they used call by call.
         Batch = "batch",

@@ -1,4 +1,4 @@
-//! OpenAI-shaped jobs: batches, fine-tuning, runs of an assistant. Each is an object that is
+//! OpenAI-shaped jobs: batches, fine-tuning, videos, runs of an assistant. Each is an object that is
 //! shown over and over while its status changes; what it used stands there once it is over.
 
 use super::answer::{Answer, Call, name};
@@ -9,11 +9,12 @@ use super::{Guess, NAME_LIMIT, Shape, USAGE_LIMIT, openai_usage};
 use crate::json::{Kind, Want, plain};
 use crate::receipt::{RawUsage, Status};
 use crate::request::TextCount;
-use crate::usage::{Count, Factor};
+use crate::usage::{Count, Factor, UsageLine};
 
 /// Half price, told by the sort of call alone.
 const BATCH_TIER: &str = "batch";
 const TRAINED: &str = "trained_tokens";
+const SECONDS: &str = "seconds";
 
 /// Reads jobs.
 #[derive(Debug, Default)]
@@ -23,6 +24,9 @@ pub(super) struct Job {
     /// The calls of a batch are embeddings.
     embeds: bool,
     trained: Option<Count>,
+    /// Of a finished video, with what its price depends on.
+    seconds: Option<Count>,
+    size: Option<Box<str>>,
 }
 
 /// What the current document says; a run's stream has others than the run as well.
@@ -34,13 +38,16 @@ struct Snapshot {
     status: Option<Box<str>>,
     usage: Option<Box<str>>,
     trained: Option<Count>,
+    seconds: Option<Count>,
+    size: Option<Box<str>>,
     trouble: Trouble,
 }
 
 impl Shape for Job {
     fn want(&mut self, path: &[&str], kind: Kind) -> Want {
         match (path, kind) {
-            (["object" | "id" | "model" | "status" | "endpoint"], Kind::String)
+            (["object" | "id" | "model" | "status" | "endpoint" | "size"], Kind::String)
+            | ([SECONDS], Kind::String | Kind::Number)
             | ([TRAINED], Kind::Number)
             | (["last_error", "code" | "message"], Kind::String) => Want::Keep(NAME_LIMIT),
             (["usage"], Kind::Object) => Want::Keep(USAGE_LIMIT),
@@ -67,6 +74,8 @@ impl Shape for Job {
             ["status"] => self.seen.status = text(),
             ["endpoint"] => self.embeds = plain(json).ends_with("/embeddings"),
             ["usage"] => self.seen.usage = Some(json.into()),
+            [SECONDS] => self.seen.seconds = Count::parse(&plain(json)),
+            ["size"] => self.seen.size = text(),
             [TRAINED] => self.seen.trained = Count::parse(json),
             ["last_error", field] => self.seen.trouble.kept(&["error", field], json),
             _ => {}
@@ -94,6 +103,7 @@ impl Shape for Job {
     fn recall(&mut self, recorded: &Recorded<'_>, answer: &mut Answer) {
         answer.snapshot(recorded.usage.as_str());
         self.trained = answer.usage.count(TRAINED);
+        self.seconds = answer.usage.count(SECONDS);
         self.embeds = recorded.is_of_embeddings();
     }
 
@@ -107,6 +117,11 @@ impl Shape for Job {
             openai_usage::bill(answer, call);
         }
         answer.reported(Factor::TrainTokens, self.trained);
+        if let Some(seconds) = self.seconds {
+            let size = self.size.take().map(|size| ("size".into(), size));
+            let line = UsageLine::reported(Factor::VideoSeconds, seconds);
+            answer.lines.push(UsageLine { attributes: size.into_iter().collect(), ..line });
+        }
     }
 }
 
@@ -136,9 +151,15 @@ impl Job {
         if let Some(trained) = seen.trained {
             answer.usage_raw = RawUsage::new(&format!("{{\"{TRAINED}\":{trained}}}"));
         }
+        // A failed video is not billed.
+        self.seconds = seen.seconds.filter(|_| outcome == Status::Succeeded);
+        if let Some(seconds) = self.seconds {
+            answer.usage_raw = RawUsage::new(&format!("{{\"{SECONDS}\":{seconds}}}"));
+        }
+        self.size = seen.size;
         self.trained = seen.trained;
         answer.complete();
-        answer.seen.usage |= self.trained.is_some();
+        answer.seen.usage |= self.trained.is_some() || self.seconds.is_some();
     }
 }
 

@@ -288,6 +288,16 @@ fn tools(usage: &Leaves, answer: &mut Answer) {
     ]);
     answer.reported(Factor::ToolWebSearch, searches.filter(|count| !count.is_zero()));
     answer.reported(Factor::AudioInputSeconds, usage.count("prompt_audio_seconds"));
+    for (tool, calls) in usage.under("server_side_tool_usage_details").all() {
+        let factor = match tool.strip_suffix("_calls") {
+            // Read above, in all its spellings.
+            None | Some("web_search") => continue,
+            Some("code_interpreter") => Factor::ToolCodeSession,
+            Some("file_search") => Factor::ToolFileSearch,
+            Some(other) => Factor::ToolOther(other.into()),
+        };
+        answer.reported(factor, Count::parse(calls).filter(|count| !count.is_zero()));
+    }
 }
 
 /// A cost stated in one of the known spellings, all in US dollars.
