@@ -15,17 +15,20 @@ use api::prices::Refreshed;
 use api::problem::{Code, Problem};
 use api::readers::Readers;
 use api::router::{Desk, Refresh};
-use axum::Router;
 use axum::extract::Extension;
+use axum::routing::post;
+use axum::{Json, Router};
 use gateway::{Gateway, Lifetime, PassInfo, PassTable, Snapshot, Timeouts, guard, listener};
-use http::{Request, Response, header};
+use http::{Method, Request, Response, header};
 use http_body_util::Either;
 use hyper::body::Incoming;
 use meter::Timestamp;
 use meter::price::Book;
+use serde::{Deserialize, Serialize};
 use store::{Ledger, PassBook, Questions, Recorder, Scope};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tower_service::Service as _;
 
 use crate::config::{Config, PriceRefresh};
@@ -33,13 +36,20 @@ use crate::exchange::KeptRates;
 use crate::home::{Home, HomeLock};
 use crate::jobs::price_refresh::{self, Accepted};
 use crate::own_prices::{self, OwnPrices};
-use crate::{cli, control, logging, port_holder, price_list};
+use crate::session::{self, Sessions};
+use crate::{cli, control, logging, pages, port_holder, price_list};
 
 /// How long the ledger may take to write what is left.
 const CLOSING: Duration = Duration::from_secs(5);
 
 /// The body of any answer on the listeners: the gateway's or the management router's.
 type AnyBody = Either<gateway::Body, axum::body::Body>;
+
+/// An address that shows the pages in a browser, once.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct PageAddress {
+    pub(crate) url: String,
+}
 
 /// Serves until told to stop.
 ///
@@ -48,24 +58,104 @@ type AnyBody = Either<gateway::Body, axum::body::Body>;
 pub(crate) fn serve(listen: &[SocketAddr]) -> anyhow::Result<()> {
     let home = Home::find()?;
     let lock = home.lock()?;
-    let config = Config::load(&home.config())?;
-    // Whoever wrote wrong prices wants to hear of it now, not when the bill is wrong.
-    own_prices::read(&home, &config)?;
-    logging::start(&home.logs());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let ledger = Arc::new(Ledger::open_or_degraded(home.path())?);
-    let served = runtime.block_on(run(Settings::new(config, home, Arc::clone(&ledger)), listen));
+    let running = runtime.block_on(Running::start(home, lock, listen))?;
+    running.announce()?;
+    let (served, rest) = runtime.block_on(running.ended());
     // The runtime goes first: with it goes every task that may still hold the ledger.
     drop(runtime);
-    close(ledger);
-    drop(lock);
+    rest.close();
     served
 }
 
-async fn run(settings: Arc<Settings>, listen: &[SocketAddr]) -> anyhow::Result<()> {
-    let listeners = bind(&settings.config, listen).await?;
+/// A gateway that takes calls, and the management router beside it.
+pub(crate) struct Running {
+    settings: Arc<Settings>,
+    lock: HomeLock,
+    #[cfg_attr(not(feature = "desktop"), expect(dead_code, reason = "the window's"))]
+    lifetime: Lifetime,
+    /// Where it listens; never empty.
+    pub(crate) addresses: Vec<SocketAddr>,
+    /// The management router, for callers of this process.
+    #[cfg_attr(not(feature = "desktop"), expect(dead_code, reason = "the window's"))]
+    pub(crate) router: Router,
+    /// A number that changes after the ledger did.
+    #[cfg_attr(not(feature = "desktop"), expect(dead_code, reason = "the window's"))]
+    pub(crate) revision: watch::Receiver<u64>,
+    sessions: Arc<Sessions>,
+    served: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Running {
+    /// Opens the ledger of a home whose lock the caller holds, and takes calls.
+    ///
+    /// # Errors
+    /// Fails when the configuration is wrong or an address cannot be used.
+    pub(crate) async fn start(
+        home: Home,
+        lock: HomeLock,
+        listen: &[SocketAddr],
+    ) -> anyhow::Result<Self> {
+        let config = Config::load(&home.config())?;
+        // Whoever wrote wrong prices wants to hear of it now, not when the bill is wrong.
+        own_prices::read(&home, &config)?;
+        logging::start(&home.logs());
+        let listeners = bind(&config, listen).await?;
+        let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
+        let ledger = Arc::new(Ledger::open_or_degraded(home.path())?);
+        let settings = Settings::new(config, home, ledger);
+        let lifetime = Lifetime::default();
+        let (router, revision) = settings.router();
+        let sessions = Arc::<Sessions>::default();
+        let serving = serving(&settings, listeners, &router, &sessions, &lifetime)?;
+        let (served, router) = (tokio::spawn(serving), router.layer(Extension(Local)));
+        Ok(Self { settings, lock, lifetime, addresses, router, revision, sessions, served })
+    }
+
+    /// How to end it from outside.
+    #[cfg(feature = "desktop")]
+    pub(crate) fn lifetime(&self) -> Lifetime {
+        self.lifetime.clone()
+    }
+
+    /// Waits until it takes no more calls and those that ran are over.
+    pub(crate) async fn ended(self) -> (anyhow::Result<()>, Closing) {
+        let served = self.served.await.context("serving stumbled").flatten();
+        (served, Closing { settings: self.settings, _lock: self.lock })
+    }
+
+    /// Says where Tollgate can be reached, on standard output.
+    fn announce(&self) -> anyhow::Result<()> {
+        announce(&self.settings.home, &self.addresses, &self.settings.ledger, &self.sessions)
+    }
+}
+
+/// What is left of a gateway that takes no more calls: the open ledger.
+pub(crate) struct Closing {
+    settings: Arc<Settings>,
+    _lock: HomeLock,
+}
+
+impl Closing {
+    /// Writes what is left and lets go of the home. Every task that may still hold the
+    /// ledger should be gone.
+    pub(crate) fn close(self) {
+        let Self { settings, _lock } = self;
+        if let Some(settings) = Arc::into_inner(settings) {
+            close(settings.ledger);
+        }
+    }
+}
+
+/// Everything that answers, as one future that ends after `lifetime` said stop.
+fn serving(
+    settings: &Arc<Settings>,
+    listeners: Vec<TcpListener>,
+    router: &Router,
+    sessions: &Arc<Sessions>,
+    lifetime: &Lifetime,
+) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + use<>> {
     let (ledger, snapshot) = (&settings.ledger, settings.publish.subscribe());
-    let lifetime = Lifetime::default();
     let gateway = Gateway::new(
         snapshot.clone(),
         mint(ledger.recorder()),
@@ -73,25 +163,29 @@ async fn run(settings: Arc<Settings>, listen: &[SocketAddr]) -> anyhow::Result<(
         lifetime.clone(),
     )
     .context("could not set up connections to providers")?;
-    let router = settings.router();
-    let control = control::serve(&settings.home, router.clone(), lifetime.stop.clone())?;
-    let control = tokio::spawn(control);
-    announce(&settings.home, &listeners, ledger)?;
-    let signals = tokio::spawn(stop_on_signal(lifetime.clone()));
+    let base = base_of(listeners.first().context("there is no address")?.local_addr()?);
+    let on_socket = router.clone().merge(page_address(sessions, base));
+    let control = control::serve(&settings.home, on_socket, lifetime.stop.clone())?;
+    let (router, ledger) = (router.clone(), Arc::clone(ledger));
+    let front = Front { gateway, router, snapshot, ledger, sessions: Arc::clone(sessions) };
+    let lifetime = lifetime.clone();
     let every = settings.config.price_refresh.as_ref().and_then(|from| from.every);
-    let fresh =
-        every.map(|every| tokio::spawn(price_refresh::keep_fresh(every, settings.refresh_later())));
-    let front = Front { gateway, router, snapshot, ledger: Arc::clone(ledger) };
-    listener::serve(listeners, listener::Limits::default(), lifetime, move |request, peer| {
-        let front = front.clone();
-        async move { front.answer(request, peer).await }
+    let fresh = every.map(|every| price_refresh::keep_fresh(every, settings.refresh_later()));
+    Ok(async move {
+        let control = tokio::spawn(control);
+        let signals = tokio::spawn(stop_on_signal(lifetime.clone()));
+        let fresh = fresh.map(tokio::spawn);
+        listener::serve(listeners, listener::Limits::default(), lifetime, move |request, peer| {
+            let front = front.clone();
+            async move { front.answer(request, peer).await }
+        })
+        .await;
+        signals.abort();
+        if let Some(fresh) = fresh {
+            fresh.abort();
+        }
+        control.await.context("the control socket's task failed")
     })
-    .await;
-    signals.abort();
-    if let Some(fresh) = fresh {
-        fresh.abort();
-    }
-    control.await.context("the control socket's task failed")
 }
 
 /// Opens every address; of the two default ones, one is enough.
@@ -257,12 +351,13 @@ impl Settings {
     }
 
     /// The management router over this ledger.
-    fn router(self: &Arc<Self>) -> Router {
+    /// What changes after the ledger did comes with it.
+    fn router(self: &Arc<Self>) -> (Router, watch::Receiver<u64>) {
         let (revision, revised) = watch::channel(0_u64);
         self.ledger.on_changed(move || revision.send_modify(|revision| *revision += 1));
         let (home, on_change, scopes) = (self.home.clone(), Arc::clone(self), Arc::clone(self));
         let (prices, exchange) = (Arc::clone(self), Arc::clone(self));
-        api::router::router(Desk {
+        let router = api::router::router(Desk {
             readers: Readers::new(Box::new(move || Questions::open(home.path()))),
             ledger: Arc::clone(&self.ledger),
             on_change: Arc::new(move || on_change.renew()),
@@ -272,10 +367,11 @@ impl Settings {
             exchange: Arc::new(move || {
                 exchange.exchange.read(&exchange.home).map_err(|error| refused(&error))
             }),
-            revision: revised,
+            revision: revised.clone(),
             clock: Arc::new(now),
             zone: cli::zone(),
-        })
+        });
+        (router, revised)
     }
 }
 
@@ -298,7 +394,7 @@ impl Offline {
 
     /// The router, for callers of this process.
     pub(crate) fn router(&self) -> Router {
-        self.settings.router().layer(Extension(Local))
+        self.settings.router().0.layer(Extension(Local))
     }
 
     /// Closes the ledger.
@@ -323,7 +419,7 @@ fn refused(error: &anyhow::Error) -> Problem {
     Problem::new(Code::Conflict, message).hint(hint)
 }
 
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     Timestamp::from(chrono::Utc::now())
 }
 
@@ -351,6 +447,7 @@ struct Front {
     router: Router,
     snapshot: watch::Receiver<Arc<Snapshot>>,
     ledger: Arc<Ledger>,
+    sessions: Arc<Sessions>,
 }
 
 impl Front {
@@ -369,11 +466,17 @@ impl Front {
         }
         match request.uri().path() {
             "/healthz" => health(&self.ledger).map(Either::Right),
-            "/" => welcome().map(Either::Right),
+            session::PATH => self.sessions.open(request.uri(), port).map(Either::Right),
             path if path == "/api" || path.starts_with("/api/") => {
-                let request = request.map(axum::body::Body::new);
+                let mut request = request.map(axum::body::Body::new);
+                if self.sessions.knows(request.headers(), port) {
+                    request.extensions_mut().insert(Local);
+                }
                 let Ok(answer) = self.router.call(request).await;
                 answer.map(Either::Right)
+            }
+            path if pages::own(path) && matches!(*request.method(), Method::GET | Method::HEAD) => {
+                pages::answer(path, request.headers()).map(Either::Right)
             }
             _ => self.gateway.answer(request).await.map(Either::Left),
         }
@@ -397,25 +500,40 @@ fn health(ledger: &Ledger) -> Response<axum::body::Body> {
     text("application/json", json.to_string())
 }
 
-fn welcome() -> Response<axum::body::Body> {
-    let words = "Tollgate is open. Point your tools at this address; `tollgate requests` shows the receipts.\n";
-    text("text/plain; charset=utf-8", words.to_owned())
-}
-
 fn text(kind: &'static str, body: String) -> Response<axum::body::Body> {
     let mut answer = Response::new(axum::body::Body::from(body));
     answer.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static(kind));
     answer
 }
 
+fn base_of(address: SocketAddr) -> String {
+    format!("http://{address}")
+}
+
+/// What only the control socket can be asked: an address that opens the pages.
+fn page_address(sessions: &Arc<Sessions>, base: String) -> Router {
+    let sessions = Arc::clone(sessions);
+    let make = move || async move {
+        let url = sessions.address(&base).map_err(|error| refused(&error))?;
+        Ok::<_, Problem>(Json(PageAddress { url }))
+    };
+    Router::new().route("/api/v1/page-address", post(make))
+}
+
 /// Says where Tollgate can be reached, once it can.
-fn announce(home: &Home, listeners: &[TcpListener], ledger: &Ledger) -> anyhow::Result<()> {
+fn announce(
+    home: &Home,
+    addresses: &[SocketAddr],
+    ledger: &Ledger,
+    sessions: &Sessions,
+) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "Tollgate {} is open", env!("CARGO_PKG_VERSION"))?;
-    for listener in listeners {
-        writeln!(out, "  gateway  http://{}", listener.local_addr()?)?;
+    for address in addresses {
+        writeln!(out, "  gateway  http://{address}")?;
     }
-    let base = format!("http://{}", listeners[0].local_addr()?);
+    let base = base_of(addresses[0]);
+    writeln!(out, "  pages    {}", sessions.address(&base)?)?;
     writeln!(out, "  ledger   {}", home.path().join("ledger.db").display())?;
     if let Some(problem) = ledger.health().problem {
         writeln!(out, "  problem  {problem}; calls pass, receipts wait")?;

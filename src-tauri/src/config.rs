@@ -13,32 +13,13 @@ use meter::price::PublicKey;
 use meter::provider::{Auth, Hosting, Provider, Providers};
 use serde::Deserialize;
 
+use crate::pages;
+
 /// The port of the documented addresses.
 const PORT: u16 = 8655;
 
-/// First path segments that can be no provider's id.
-const RESERVED: &[&str] = &[
-    "api",
-    "w",
-    "v1",
-    "v1beta",
-    "healthz",
-    "metrics",
-    "assets",
-    "activity",
-    "requests",
-    "models",
-    "keys",
-    "workspaces",
-    "prices",
-    "connect",
-    "export",
-    "settings",
-    "alerts",
-    "deployments",
-    "routes",
-    "budgets",
-];
+/// First path segments that can be no provider's id, besides those of the pages.
+const RESERVED: &[&str] = &["api", "w", "v1", "v1beta", "healthz", "metrics", "assets", "open"];
 
 /// The file as written.
 #[derive(Debug, Default, Deserialize)]
@@ -224,10 +205,10 @@ pub(crate) fn address(text: &str) -> anyhow::Result<SocketAddr> {
 fn provider(known: &Providers, id: &str, entry: &ProviderEntry) -> anyhow::Result<Provider> {
     let well_formed = !id.is_empty()
         && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b));
-    if !well_formed || RESERVED.contains(&id) {
+    if !well_formed || RESERVED.contains(&id) || pages::ROUTES.contains(&id) {
         bail!(
             "[providers.{id}]: the id cannot be used\nallowed: lower-case letters, digits, `-`, `_`, `.`, and none of: {}",
-            RESERVED.join(", ")
+            [RESERVED, pages::ROUTES].concat().join(", ")
         );
     }
     if let Some(url) = entry.base_url.as_deref() {

@@ -16,8 +16,8 @@ use tower_service::Service as _;
 use crate::app;
 use crate::home::{Home, Lock};
 
-/// The most an answer may hold; answers to changes are small.
-const ANSWER_LIMIT: usize = 1 << 20;
+/// The most an answer may hold: a thousand receipts fit many times over.
+const ANSWER_LIMIT: usize = 16 << 20;
 
 /// Sends one management request, to the running process or to ourselves.
 ///
@@ -29,19 +29,11 @@ pub(crate) async fn send(
     path: &str,
     body: Option<&Value>,
 ) -> anyhow::Result<(StatusCode, Value)> {
-    let request = Request::builder().method(method).uri(path).header(header::HOST, "localhost");
-    let request = match body {
-        Some(json) => request
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Body::from(serde_json::to_vec(json)?)),
-        None => request.body(Body::empty()),
-    }
-    .context("could not build the request")?;
+    let request = request(method, path, body)?;
     match home.try_lock()? {
         Lock::Taken(lock) => {
             let offline = app::Offline::open(home, lock)?;
-            let answer = offline.router().call(request).await?;
-            let read = read(answer).await;
+            let read = read(offline.router().call(request).await?).await;
             offline.close();
             read
         }
@@ -52,6 +44,56 @@ pub(crate) async fn send(
             read(answer).await
         }
     }
+}
+
+/// Sends one management request to the router of this process.
+///
+/// # Errors
+/// Fails when the answer cannot be read.
+#[cfg(feature = "desktop")]
+pub(crate) async fn ask(
+    mut router: axum::Router,
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+) -> anyhow::Result<(StatusCode, Value)> {
+    read(router.call(request(method, path, body)?).await?).await
+}
+
+/// Sends one management request to the process that holds the home, and to no other.
+///
+/// # Errors
+/// Fails when there is none, or it does not answer.
+#[cfg(feature = "desktop")]
+pub(crate) async fn send_to_holder(
+    home: &Home,
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+) -> anyhow::Result<(StatusCode, Value)> {
+    let answer = over_socket(home, request(method, path, body)?).await;
+    read(answer.context("no Tollgate answers on this home's control socket")?).await
+}
+
+/// The events of the process that holds the home.
+///
+/// # Errors
+/// Fails when there is none, or it does not answer.
+#[cfg(feature = "desktop")]
+pub(crate) async fn events_of_holder(home: &Home) -> anyhow::Result<hyper::body::Incoming> {
+    let answer = over_socket(home, request(Method::GET, "/api/v1/events", None)?).await?;
+    Ok(answer.into_body())
+}
+
+fn request(method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Request<Body>> {
+    let request = Request::builder().method(method).uri(path).header(header::HOST, "localhost");
+    match body {
+        Some(json) => request
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(serde_json::to_vec(json)?)),
+        None => request.body(Body::empty()),
+    }
+    .context("could not build the request")
 }
 
 async fn read<B>(answer: Response<B>) -> anyhow::Result<(StatusCode, Value)>
@@ -89,6 +131,7 @@ fn socket_path(home: &Home) -> PathBuf {
 #[cfg(unix)]
 mod platform {
     use std::os::unix::fs::PermissionsExt as _;
+    use std::time::Duration;
 
     use anyhow::Context as _;
     use api::auth::Local;
@@ -101,6 +144,9 @@ mod platform {
     use tokio_util::sync::CancellationToken;
 
     use super::{Home, socket_path};
+
+    /// How long an answer in the making may take once there will be no others.
+    const GRACE: Duration = Duration::from_secs(1);
 
     pub(super) async fn over_socket(
         home: &Home,
@@ -129,10 +175,20 @@ mod platform {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
         let router = router.layer(Extension(Local));
         Ok(async move {
-            let served =
-                axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
-            if let Err(error) = served.await {
-                tracing::error!(%error, "the control socket broke");
+            let served = axum::serve(listener, router)
+                .with_graceful_shutdown(stop.clone().cancelled_owned());
+            // Whoever follows events would follow them for ever.
+            let patience = async {
+                stop.cancelled().await;
+                tokio::time::sleep(GRACE).await;
+            };
+            tokio::select! {
+                served = served.into_future() => {
+                    if let Err(error) = served {
+                        tracing::error!(%error, "the control socket broke");
+                    }
+                }
+                () = patience => {}
             }
             let _ = std::fs::remove_file(&path);
         })

@@ -4,13 +4,17 @@ mod app;
 mod cli;
 mod config;
 mod control;
+#[cfg(feature = "desktop")]
+mod desktop;
 mod exchange;
 mod home;
 mod jobs;
 mod logging;
 mod own_prices;
+mod pages;
 mod port_holder;
 mod price_list;
+mod session;
 
 fn main() -> std::process::ExitCode {
     // Whoever makes an HTTPS client finds this one; it is the first, so nobody was before it.

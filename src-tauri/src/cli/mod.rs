@@ -6,8 +6,9 @@ mod demo;
 mod doctor;
 mod exchange;
 mod export;
-mod figure;
+pub(crate) mod figure;
 mod filters;
+mod open;
 mod paper;
 mod passes;
 mod prices;
@@ -37,7 +38,8 @@ use crate::{app, control};
 
 /// Lets your LLM calls through and keeps the receipts.
 #[derive(Debug, Parser)]
-#[command(name = "tollgate", version, arg_required_else_help = true)]
+#[command(name = "tollgate", version)]
+#[cfg_attr(not(feature = "desktop"), command(arg_required_else_help = true))]
 #[command(after_help = "Begin with:
   tollgate serve                    start the gateway, see its addresses
   tollgate demo                     a first receipt, without key or network
@@ -45,13 +47,23 @@ use crate::{app, control};
 
 TOLLGATE_HOME says where the data lives. Exit codes: 0 fine, 1 failed, 2 wrong usage.")]
 pub(crate) struct Arguments {
+    /// Without a command: start in the tray, without opening the window
+    #[cfg(feature = "desktop")]
+    #[arg(long)]
+    hidden: bool,
+    /// The window's own process, started by the one in the tray
+    #[cfg(feature = "desktop")]
+    #[arg(long, value_name = "PAGE", hide = true)]
+    window: Option<String>,
+    /// None opens the window
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(ServeArgs),
+    Open(open::OpenArgs),
     Demo(demo::DemoArgs),
     Requests(requests::RequestsArgs),
     Show(show::ShowArgs),
@@ -77,20 +89,36 @@ struct ServeArgs {
 pub(crate) fn run() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.command {
-        Command::Serve(args) => app::serve(&args.listen),
-        Command::Demo(args) => args.run(),
-        Command::Requests(args) => args.run(),
-        Command::Show(args) => args.run(),
-        Command::Usage(args) => args.run(),
-        Command::Export(args) => args.run(),
-        Command::Passes(args) => args.run(),
-        Command::Prices(args) => args.run(),
-        Command::Reprice(args) => args.run(),
-        Command::Exchange(args) => args.run(),
-        Command::Doctor(args) => args.run(),
-        Command::Completions(args) => args.run(),
+        None => window(&arguments),
+        Some(Command::Serve(args)) => app::serve(&args.listen),
+        Some(Command::Open(args)) => args.run(),
+        Some(Command::Demo(args)) => args.run(),
+        Some(Command::Requests(args)) => args.run(),
+        Some(Command::Show(args)) => args.run(),
+        Some(Command::Usage(args)) => args.run(),
+        Some(Command::Export(args)) => args.run(),
+        Some(Command::Passes(args)) => args.run(),
+        Some(Command::Prices(args)) => args.run(),
+        Some(Command::Reprice(args)) => args.run(),
+        Some(Command::Exchange(args)) => args.run(),
+        Some(Command::Doctor(args)) => args.run(),
+        Some(Command::Completions(args)) => args.run(),
     };
     done.map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
+}
+
+#[cfg(feature = "desktop")]
+fn window(arguments: &Arguments) -> anyhow::Result<()> {
+    use crate::desktop::{self, Start};
+    if let Some(page) = &arguments.window {
+        return desktop::run_window(page);
+    }
+    desktop::run(if arguments.hidden { Start::Hidden } else { Start::Shown })
+}
+
+#[cfg(not(feature = "desktop"))]
+fn window(_: &Arguments) -> anyhow::Result<()> {
+    anyhow::bail!("this Tollgate was built without a window\nhint: run `tollgate serve`")
 }
 
 /// The home's ledger, for questions.
@@ -125,7 +153,7 @@ fn wait_for<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
 }
 
 /// A sentence beside the answer.
-fn remark(sentence: &str) {
+pub(crate) fn remark(sentence: &str) {
     // Standard error may be closed; that is no reason to fail.
     let _ = writeln!(io::stderr(), "{sentence}");
 }

@@ -1,0 +1,121 @@
+//! What the tray says: today, the week, the month, the last call, the last error, the model
+//! that cost most. Asked from the same questions as `tollgate usage`; nothing is added up.
+
+use std::sync::Arc;
+
+use api::answer::Figures;
+use api::period::Here;
+use api::problem::Problem;
+use api::query::{Query, Question};
+use api::question;
+use api::standing::Standing;
+use meter::{Money, Receipt};
+use store::Questions;
+
+use super::gate::Gate;
+use crate::cli::figure;
+
+/// The longest name that a menu line shows.
+const NAME: usize = 32;
+
+/// The tray's lines, ready to be shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Glance {
+    /// What stands beside the icon: today's spend.
+    pub(super) title: String,
+    /// `Today $3.42 · 214 requests`.
+    pub(super) today: String,
+    /// `7 days $21.07`.
+    pub(super) week: String,
+    /// `November $84.10`.
+    pub(super) month: String,
+    /// The dearest model of today.
+    pub(super) top: String,
+    /// The last call.
+    pub(super) last: String,
+    /// The last call of today that failed.
+    pub(super) error: String,
+}
+
+/// Reads the ledger.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub(super) async fn read(gate: &Gate) -> Result<Glance, Problem> {
+    let here = gate.here();
+    Arc::clone(gate.readers()).ask(move |ledger| glance(ledger, here)).await
+}
+
+fn glance(ledger: &Questions, here: Here) -> Result<Glance, Problem> {
+    let usage = |parameters: &[(&str, &str)]| {
+        let query = Query::parse(Question::Usage, parameters, here)?;
+        question::usage(ledger, &query, here.now)
+    };
+    let latest = |parameters: &[(&str, &str)]| {
+        let query = Query::parse(Question::Requests, parameters, here)?;
+        question::requests(ledger, &query).map(|page| page.requests.into_iter().next())
+    };
+    let now = here.now.utc().with_timezone(&here.zone);
+    let today = usage(&[("from", "today"), ("by", "model")])?;
+    let week = usage(&[("last", "7d")])?;
+    let month = usage(&[("from", &now.format("%Y-%m").to_string())])?;
+    let last = latest(&[("limit", "1")])?;
+    let error = latest(&[("limit", "1"), ("from", "today"), ("status", "error")])?;
+    let spent = figure::total(&today.totals);
+    let top =
+        today.rows.first().filter(|row| row.figures.cost.is_some_and(|cost| cost != Money::ZERO));
+    Ok(Glance {
+        title: spent.clone(),
+        today: format!("Today {spent} · {}", requests(&today.totals)),
+        week: format!("7 days {}", figure::total(&week.totals)),
+        month: format!("{} {}", now.format("%B"), figure::total(&month.totals)),
+        top: top.map_or_else(
+            || "Nothing spent today".to_owned(),
+            |row| {
+                let name = row.name.as_deref().unwrap_or("no model");
+                format!("Most: {} {}", short(name), figure::total(&row.figures))
+            },
+        ),
+        last: last
+            .as_ref()
+            .map_or_else(|| "No call yet".to_owned(), |receipt| last_call(receipt, here)),
+        error: error
+            .as_ref()
+            .map_or_else(|| "No error today".to_owned(), |receipt| last_error(receipt, here)),
+    })
+}
+
+fn requests(figures: &Figures) -> String {
+    match figures.requests {
+        1 => "1 request".to_owned(),
+        many => format!("{} requests", figure::grouped(many)),
+    }
+}
+
+fn last_call(receipt: &Receipt, here: Here) -> String {
+    let standing = Standing::of(receipt);
+    let cost = figure::cost(receipt, &standing, false);
+    let at = receipt.started_at.utc().with_timezone(&here.zone).format("%H:%M");
+    format!("Last: {} {cost} at {at}", short(&name(receipt)))
+}
+
+fn last_error(receipt: &Receipt, here: Here) -> String {
+    let what = receipt.http_status.map_or_else(|| "failed".to_owned(), |code| code.to_string());
+    let at = receipt.started_at.utc().with_timezone(&here.zone).format("%H:%M");
+    format!("Last error: {} {what} at {at}", short(&name(receipt)))
+}
+
+fn name(receipt: &Receipt) -> String {
+    let model = receipt.model.as_deref().or(receipt.model_requested.as_deref());
+    model.unwrap_or(&receipt.provider).to_owned()
+}
+
+/// A name that cannot widen the menu or break its line.
+fn short(name: &str) -> String {
+    let shown: String = name.chars().filter(|c| !c.is_control()).take(NAME + 1).collect();
+    if shown.chars().count() <= NAME {
+        return shown;
+    }
+    let cut: String = shown.chars().take(NAME - 1).collect();
+    format!("{cut}…")
+}
