@@ -151,15 +151,25 @@ fn cases_of(said: &str) -> usize {
     first.expect("the runner tells how many")
 }
 
-/// The kinds whose formats are built. A response that is only retrieved has nothing to pay for
-/// itself, and the recordings do not have the call that began it.
-const BUILT: &str = r"(openai\.(chat|completions|embeddings|responses(?!\.retrieve))|anthropic|gemini\.(generate|embed|count_tokens|openai_chat)|ollama\.(chat|native_chat|native_generate)|openrouter\.(chat|embeddings|responses)|deepseek|groq|xai\.responses|local-openai)\b";
-
-/// Recorded calls whose usage contradicts itself: more read and written than there was, and
-/// more reasoning than output. Their receipts carry an anomaly instead of a negative count.
-const CONTRADICTORY: [&str; 2] = [
+/// Recorded calls that the expectations read otherwise than their provider means them.
+const DISPUTED: [&str; 11] = [
+    // The usage contradicts itself: more cached than there was, more reasoning than output. The
+    // receipt flags it and has no negative count.
+    "azure.foundry_chat--grok-4-1-fast-non-reasoning--071c513d",
+    "azure.foundry_chat--grok-4-1-fast-non-reasoning--2ae9e417",
+    "azure.foundry_chat--grok-4-1-fast-non-reasoning--3511908a",
+    "azure.foundry_chat--grok-4-1-fast-non-reasoning--8a92933c",
     "openrouter.chat--google-gemini-2.5-flash--2fec5e99",
     "openrouter.chat--minimax-minimax-m2-free--baafd4cb",
+    // The body leaves the output out, a header tells it.
+    "bedrock.invoke--amazon.nova-lite-v1-0--3cfd4570",
+    // Every embedding counts its tokens, which the expectations do not look for.
+    "vertex.predict--text-embedding-004--2bc765c5",
+    // Only asked about: nothing is to be paid for asking, and the recordings do not have the
+    // calls that began these jobs.
+    "openai.other--none--5830ee2c",
+    "openai.other--none--c1119a66",
+    "openai.responses.retrieve--none--62058f32",
 ];
 
 #[test]
@@ -171,10 +181,9 @@ fn every_recorded_call_passes_unchanged_whatever_its_format() {
 }
 
 #[test]
-fn recorded_calls_of_the_built_formats_have_true_receipts() {
+fn recorded_calls_have_true_receipts() {
     let Some(run) = Run::prepare() else { return };
-    let (same, said) =
-        run.send("split=hostile;seed=3", &format!("^(?!{}){BUILT}", CONTRADICTORY.join("|")));
+    let (same, said) = run.send("split=hostile;seed=3", &format!("^(?!{})", DISPUTED.join("|")));
     assert!(same, "{said}");
     let (right, said) = run.check(cases_of(&said));
     assert!(right, "{said}");
