@@ -82,7 +82,7 @@ fn serve(mut stream: TcpStream, does: Does) {
 /// The prices of this program, a day later and with a price for the stand-in's model.
 fn files() -> BTreeMap<String, Value> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src-tauri/crates/meter/prices");
-    let mut files = price_files(&folder).expect("the price files");
+    let mut files: BTreeMap<String, Value> = price_files(&folder).expect("the price files");
     let dollar =
         ["input.text", "input.cache_read", "input.cache_write", "output.text", "output.reasoning"];
     let rates: serde_json::Map<_, _> =
@@ -94,7 +94,7 @@ fn files() -> BTreeMap<String, Value> {
 
 fn bundle(signer: &Signer, sequence: u64, files: &BTreeMap<String, Value>) -> Vec<u8> {
     let made_at = Timestamp::parse("2026-11-20T06:00:00Z").expect("an instant");
-    signer.sign(&contents(sequence, made_at, files, None).to_string())
+    signer.sign(&contents(sequence, made_at, files, None).expect("JSON"))
 }
 
 fn signer() -> Signer {
@@ -190,7 +190,7 @@ fn what_is_no_good_bundle_changes_nothing_and_is_named() {
     }
     let made_at = Timestamp::parse("2026-11-20T07:00:00Z").expect("an instant");
     let reasons = json!({"corrections": {"openai": {"gpt-4o": "a slip"}}});
-    let golden = contents(8, made_at, &wrong, Some(&reasons)).to_string();
+    let golden = contents(8, made_at, &wrong, Some(&reasons)).expect("JSON");
     let broken = signer().sign("{\"schema\":1,\"sequence\":9}");
     for (does, why) in [
         (Does::Gives(tampered), "signature is not valid"),

@@ -47,9 +47,11 @@ fn hash(files: &[(String, PathBuf)]) -> String {
     let mut hash = Sha256::new();
     for (name, path) in files {
         let text = fs::read(path).expect("the file was listed a moment ago");
+        // Within a bundle a file has no last line end.
+        let text = text.trim_ascii_end();
         hash.update(name.as_bytes());
         hash.update((text.len() as u64).to_be_bytes());
-        hash.update(&text);
+        hash.update(text);
     }
     hash.finalize().iter().take(8).fold(String::new(), |mut hex, byte| {
         write!(hex, "{byte:02x}").expect("strings take all");

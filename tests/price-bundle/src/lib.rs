@@ -7,6 +7,8 @@ use anyhow::{Context, Result, bail};
 use meter::Timestamp;
 use meter::price::bundle_message;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 /// A private key: whoever has it can say what anything costs.
@@ -60,11 +62,11 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The price files of a folder, by provider.
+/// The price files of a folder, by provider: as they are written, or to be changed.
 ///
 /// # Errors
 /// When the folder or a file cannot be read, or one is no JSON.
-pub fn price_files(folder: &Path) -> Result<BTreeMap<String, Value>> {
+pub fn price_files<T: DeserializeOwned>(folder: &Path) -> Result<BTreeMap<String, T>> {
     let mut files = BTreeMap::new();
     for entry in std::fs::read_dir(folder).with_context(|| format!("`{}`", folder.display()))? {
         let path = entry?.path();
@@ -83,14 +85,26 @@ pub fn price_files(folder: &Path) -> Result<BTreeMap<String, Value>> {
 pub fn contents(
     sequence: u64,
     made_at: Timestamp,
-    files: &BTreeMap<String, Value>,
+    files: &BTreeMap<String, impl Serialize>,
     reasons: Option<&Value>,
-) -> Value {
-    let mut object = json!({"schema": 1, "sequence": sequence, "made_at": made_at, "files": files});
-    for word in ["corrections", "leaps"] {
-        if let Some(given) = reasons.and_then(|reasons| reasons.get(word)) {
-            object[word] = given.clone();
-        }
-    }
-    object
+) -> Result<String> {
+    let given = |word| reasons.and_then(|reasons| reasons.get(word)).cloned().unwrap_or(json!({}));
+    Ok(serde_json::to_string(&Contents {
+        schema: 1,
+        sequence,
+        made_at,
+        corrections: given("corrections"),
+        leaps: given("leaps"),
+        files,
+    })?)
+}
+
+#[derive(Serialize)]
+struct Contents<'f, F> {
+    schema: u32,
+    sequence: u64,
+    made_at: Timestamp,
+    corrections: Value,
+    leaps: Value,
+    files: &'f BTreeMap<String, F>,
 }

@@ -1,5 +1,6 @@
 //! `price-bundle`: a key, or a signed bundle that has passed every check of Tollgate's own.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
@@ -9,6 +10,7 @@ use meter::Timestamp;
 use meter::price::{Book, Bundle};
 use price_bundle::{Signer, contents, price_files, secret_text};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -46,8 +48,9 @@ fn make(key: &str, sequence: &str, prices: &str, out: &str, reasons: Option<&str
         None => None,
     };
     let now = Timestamp::from(chrono::Utc::now());
-    let files = price_files(Path::new(prices))?;
-    let text = contents(sequence, now, &files, reasons.as_ref()).to_string();
+    // As they are written: the same prices are then the same book, whichever way they come.
+    let files: BTreeMap<String, Box<RawValue>> = price_files(Path::new(prices))?;
+    let text = contents(sequence, now, &files, reasons.as_ref())?;
     let book = Bundle::read(&text)?.succeed(Book::built_in(), None, now)?;
     let bytes = signer.sign(&text);
     fs::write(out, &bytes).with_context(|| format!("`{out}`"))?;
