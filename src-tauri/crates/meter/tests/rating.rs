@@ -235,6 +235,19 @@ fn a_server_of_one_s_own_costs_its_hours_while_it_works() {
 }
 
 #[test]
+fn amounts_of_two_currencies_are_never_one_sum() {
+    let yuan = r#"{"provider": "rented", "currency": "CNY", "also": [{"book": "acme"}],
+      "models": [{"id": "ear-2", "versions": [{"rates": {"input.text": "7"}}]}]}"#;
+    let book = Book::read("test", [("acme", ACME), ("rented", yuan)]).unwrap();
+    let mut used = lines(&[("input.text", 1000), ("input.text", 1000)]);
+    used[1].model = Some("ear-2".into());
+    let got = rate(&book, &Query { provider: "rented", ..query("big-4", &used) });
+    // 1000 × 3/M in dollars; the 7/M are yuan.
+    assert_eq!((got.subtotal.unwrap().to_string(), got.currency), ("0.003".into(), Currency::USD));
+    assert_eq!((got.cost, got.state), (None, CostState::Partial));
+}
+
+#[test]
 fn images_are_priced_by_what_they_are() {
     let image = |attributes: &[(&str, &str)]| {
         let mut line = UsageLine::reported(Factor::ImagesGenerated, 2);

@@ -25,6 +25,7 @@ pub fn rate(book: &Book, query: &Query<'_>) -> Valuation {
     if query.local && !main.is_some_and(|priced| priced.by_user == ByUser::Price) {
         return nothing_to_pay(query);
     }
+    let currency = main.map_or(Currency::USD, |priced| priced.found.prices.currency);
     let by_the_hour = main.and_then(|priced| server_time(query, &priced));
     let with_time: Vec<UsageLine>;
     let query = &match by_the_hour {
@@ -40,12 +41,13 @@ pub fn rate(book: &Book, query: &Query<'_>) -> Valuation {
             Some(model) => Priced::find(book, query, Some(model)),
             None => main,
         };
+        // Amounts of two currencies are no sum.
+        let priced = priced.filter(|priced| priced.found.prices.currency == currency);
         lines.push(with_money(query, priced.as_ref(), line));
     }
     if let Some(fee) = main.and_then(|priced| flat_fee(query, &priced)) {
         lines.push(fee);
     }
-    let currency = main.map_or(Currency::USD, |priced| priced.found.prices.currency);
     let free = main.is_some_and(|priced| priced.found.model.free);
     let known = main.is_some_and(|priced| priced.version.is_some());
     total(query, lines, currency, known, free)
