@@ -75,14 +75,25 @@ pub(crate) async fn send_to_holder(
     read(answer.context("no Tollgate answers on this home's control socket")?).await
 }
 
+/// The answer of the process that holds the home, as it comes.
+///
+/// # Errors
+/// Fails when there is none, or it does not answer.
+#[cfg(feature = "desktop")]
+pub(crate) async fn stream_of_holder(
+    home: &Home,
+    path: &str,
+) -> anyhow::Result<Response<hyper::body::Incoming>> {
+    over_socket(home, request(Method::GET, path, None)?).await
+}
+
 /// The events of the process that holds the home.
 ///
 /// # Errors
 /// Fails when there is none, or it does not answer.
 #[cfg(feature = "desktop")]
 pub(crate) async fn events_of_holder(home: &Home) -> anyhow::Result<hyper::body::Incoming> {
-    let answer = over_socket(home, request(Method::GET, "/api/v1/events", None)?).await?;
-    Ok(answer.into_body())
+    Ok(stream_of_holder(home, "/api/v1/events").await?.into_body())
 }
 
 fn request(method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Request<Body>> {

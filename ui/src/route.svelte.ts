@@ -8,7 +8,6 @@ export const PAGES = [
   "models",
   "providers",
   "workspaces",
-  "alerts",
   "prices",
   "export",
   "connect",

@@ -57,14 +57,15 @@ impl DemoArgs {
     }
 }
 
-fn configured() -> anyhow::Result<String> {
+/// Where `config.toml` says that the gateway listens.
+pub(crate) fn configured() -> anyhow::Result<String> {
     let config = Config::load(&super::home()?.config())?;
     let address = config.listen.first().context("`listen` in config.toml names no address")?;
     Ok(format!("http://{address}"))
 }
 
 /// The receipt's id and what the demo said.
-async fn call(gateway: &str) -> anyhow::Result<(String, Option<String>)> {
+pub(crate) async fn call(gateway: &str) -> anyhow::Result<(String, Option<String>)> {
     // The gateway is on this machine; a proxy for the rest of the world has no part in it.
     let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
     let question = serde_json::json!({

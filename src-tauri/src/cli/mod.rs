@@ -2,7 +2,7 @@
 //! the `api` crate; answers go to standard output, everything else to standard error.
 
 mod completions;
-mod demo;
+pub(crate) mod demo;
 mod doctor;
 mod exchange;
 mod export;

@@ -10,8 +10,9 @@ use api::period::Here;
 use api::problem::{Code, ErrorBody, Problem};
 use api::readers::Readers;
 use axum::Router;
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, Response, StatusCode};
 use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
 use serde_json::Value;
 use store::Questions;
 use tauri::AppHandle;
@@ -149,6 +150,14 @@ impl Gate {
             let body = serde_json::to_value(ErrorBody { error: problem }).unwrap_or_default();
             (StatusCode::SERVICE_UNAVAILABLE, body)
         })
+    }
+
+    /// Asks for something that is too long to be held.
+    ///
+    /// # Errors
+    /// Fails when nobody answers.
+    pub(super) async fn stream(&self, path: &str) -> anyhow::Result<Response<Incoming>> {
+        control::stream_of_holder(&self.home, path).await
     }
 
     /// Follows what happens to the gateway, for as long as the app runs.

@@ -47,6 +47,18 @@ export async function ask<T>(method: string, path: string, body?: unknown): Prom
   throw new Problem(answer.status, code, message, hint ?? null);
 }
 
+/** Sends a call to the built-in demo provider, as any client would. */
+export async function demoCall(): Promise<void> {
+  if (inWindow) {
+    await ask("POST", "demo-call");
+    return;
+  }
+  const body = JSON.stringify({ model: "demo", messages: [{ role: "user", content: "What is a toll gate?" }] });
+  const headers = { "content-type": "application/json" };
+  const answer = await fetch("/demo/v1/chat/completions", { method: "POST", headers, body });
+  if (!answer.ok) throw new Problem(answer.status, "upstream", "The demo did not answer", null);
+}
+
 /** Calls `changed` after the ledger did, and `live` with whether we would hear of it. */
 export function listen(changed: () => void, live: (is: boolean) => void): void {
   if (inWindow) {
