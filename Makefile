@@ -1,10 +1,20 @@
 # Thin: each target is one thing a person types.
-.PHONY: run test soak bench fuzz lint package setup
+.PHONY: run ui test test-ui soak bench fuzz lint package setup
 
 CARGO ?= cargo
 
-run: ## build and start Tollgate; prints its addresses
+run: ui ## build and start Tollgate; prints its addresses
 	$(CARGO) run --release --locked -- serve
+
+ui: ui/dist/index.html ## the pages, as the program embeds them
+
+ui/node_modules/installed: ui/package-lock.json
+	cd ui && npm ci --silent --no-audit --no-fund
+	touch $@
+
+ui/dist/index.html: ui/node_modules/installed $(shell find ui/src ui/public ui/index.html ui/*.ts ui/*.js ui/*.mjs -type f)
+	cd ui && npm run --silent build
+	touch $@
 
 setup: ## what tests need beyond Rust (Debian/Ubuntu, macOS)
 	sh tests/setup.sh
@@ -13,9 +23,14 @@ lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
-test: setup lint ## everything
+test: setup ui lint ## everything
 	$(CARGO) build --locked --workspace --all-targets
 	TOLLGATE_REQUIRE_SDKS=1 $(CARGO) test --locked --workspace
+	$(MAKE) test-ui
+
+test-ui: ui ## the pages in a real browser, against the program as it was built last
+	cd ui && npm run --silent check && npm run --silent test
+	cd tests/browser && npm test --silent
 
 soak: setup ## what takes longer: a hundred kills, half a gigabyte up
 	TOLLGATE_SOAK=1 $(CARGO) test --locked --test it -- --nocapture soak

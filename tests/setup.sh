@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests need beyond Rust: the providers' Python and Node SDKs and two
-# agents, at pinned versions, inside tests/sdk. With `bench` also nginx, the baseline.
+# agents, at pinned versions, inside tests/sdk; a browser. With `bench` also nginx, the baseline.
 # Safe to run again: does nothing when all is there.
 set -eu
 cd "$(dirname "$0")/sdk"
@@ -47,6 +47,13 @@ if ! fresh package-lock.json node_modules/installed; then
   npm ci --silent --no-audit --no-fund
   cp package-lock.json node_modules/installed
 fi
+
+if ! fresh ../browser/package-lock.json ../browser/node_modules/installed; then
+  say "installing what drives the browser"
+  (cd ../browser && npm ci --silent --no-audit --no-fund)
+  cp ../browser/package-lock.json ../browser/node_modules/installed
+fi
+[ -n "${CHROMIUM:-}" ] || install chromium chromium chromium
 
 if [ "${1:-}" = bench ]; then
   # On Debian the package would start a server of its own; ours is started by the benchmark.

@@ -6,44 +6,32 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use api::auth::Local;
-use api::prices::Refreshed;
-use api::problem::{Code, Problem};
-use api::readers::Readers;
-use api::router::{Desk, Refresh};
+use api::problem::Problem;
 use axum::extract::Extension;
 use axum::routing::post;
 use axum::{Json, Router};
-use gateway::{Gateway, Lifetime, PassInfo, PassTable, Snapshot, Timeouts, guard, listener};
-use http::{Method, Request, Response, header};
-use http_body_util::Either;
-use hyper::body::Incoming;
-use meter::Timestamp;
-use meter::price::Book;
+use gateway::{Gateway, Lifetime, listener};
 use serde::{Deserialize, Serialize};
-use store::{Ledger, PassBook, Questions, Recorder, Scope};
+use store::{Ledger, Recorder};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tower_service::Service as _;
 
-use crate::config::{Config, PriceRefresh};
-use crate::exchange::KeptRates;
+use crate::config::Config;
+use crate::front::Front;
 use crate::home::{Home, HomeLock};
-use crate::jobs::price_refresh::{self, Accepted};
-use crate::own_prices::{self, OwnPrices};
-use crate::session::{self, Sessions};
-use crate::{cli, control, logging, pages, port_holder, price_list};
+use crate::jobs::price_refresh;
+use crate::session::Sessions;
+use crate::settings::{Settings, refused};
+use crate::{control, logging, own_prices, port_holder};
 
 /// How long the ledger may take to write what is left.
 const CLOSING: Duration = Duration::from_secs(5);
-
-/// The body of any answer on the listeners: the gateway's or the management router's.
-type AnyBody = Either<gateway::Body, axum::body::Body>;
 
 /// An address that shows the pages in a browser, once.
 #[derive(Debug, Serialize, Deserialize)]
@@ -101,9 +89,11 @@ impl Running {
         own_prices::read(&home, &config)?;
         logging::start(&home.logs());
         let listeners = bind(&config, listen).await?;
-        let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
+        let addresses: Vec<SocketAddr> =
+            listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
         let ledger = Arc::new(Ledger::open_or_degraded(home.path())?);
         let settings = Settings::new(config, home, ledger);
+        let _ = settings.addresses.set(Vec::clone(&addresses));
         let lifetime = Lifetime::default();
         let (router, revision) = settings.router();
         let sessions = Arc::<Sessions>::default();
@@ -225,156 +215,6 @@ async fn bind(config: &Config, listen: &[SocketAddr]) -> anyhow::Result<Vec<TcpL
     Ok(listeners)
 }
 
-/// The settings in force, and everyone who holds a copy of them.
-struct Settings {
-    config: Config,
-    home: Home,
-    ledger: Arc<Ledger>,
-    passes: RwLock<PassBook>,
-    own_prices: OwnPrices,
-    /// Held while prices are fetched, so that two never overtake each other.
-    refreshing: tokio::sync::Mutex<()>,
-    exchange: KeptRates,
-    publish: watch::Sender<Arc<Snapshot>>,
-}
-
-impl Settings {
-    fn new(config: Config, home: Home, ledger: Arc<Ledger>) -> Arc<Self> {
-        let publish = watch::Sender::new(Arc::default());
-        let (own_prices, passes) = (OwnPrices::default(), RwLock::default());
-        own_prices.begin(price_list::newest(&home, config.price_refresh.as_ref()));
-        let (refreshing, exchange) = (tokio::sync::Mutex::default(), KeptRates::default());
-        let settings =
-            Self { config, home, ledger, passes, own_prices, refreshing, exchange, publish };
-        settings.renew();
-        Arc::new(settings)
-    }
-
-    /// Reads what may have changed and hands it out. While the ledger cannot be read, what
-    /// was known stays in force.
-    fn renew(&self) {
-        match self.ledger.pass_book() {
-            Ok(book) => *self.passes.write().unwrap_or_else(PoisonError::into_inner) = book,
-            Err(error) => tracing::error!("could not read the passes: {error}"),
-        }
-        if let Err(error) = self.own_prices.renew(&self.home, &self.config) {
-            tracing::error!("the prices stay as they were: {error:#}");
-        }
-        self.publish.send_replace(Arc::new(self.snapshot()));
-    }
-
-    /// Reads the user's own prices anew, puts them in force and hands them out; or hands out
-    /// an older list that receipts name.
-    fn prices(&self, hash: Option<&str>) -> Result<Arc<Book>, Problem> {
-        let read = self.own_prices.renew(&self.home, &self.config);
-        if read.map_err(|error| refused(&error))? {
-            self.publish.send_replace(Arc::new(self.snapshot()));
-        }
-        let Some(hash) = hash else { return Ok(self.own_prices.book()) };
-        let list = price_list::by_hash(&self.home, self.config.price_refresh.as_ref(), hash);
-        let list = list.ok_or_else(|| {
-            Problem::new(Code::NotFound, format!("the price book `{hash}` is not kept here")).hint(
-                "Kept are the program's own and the last twelve that came by `tollgate prices refresh`; the rates a receipt was valued with stand on its lines.",
-            )
-        })?;
-        let own = own_prices::before(&self.home, &self.config, list);
-        own.map(Arc::new).map_err(|error| refused(&error))
-    }
-
-    /// Fetches newer prices and puts them in force, for every call from then on.
-    async fn refresh(self: Arc<Self>) -> Result<Refreshed, Problem> {
-        let from = self.config.price_refresh.clone().ok_or_else(price_refresh::nowhere)?;
-        let _turn = self.refreshing.lock().await;
-        let bytes = price_refresh::fetched(&from).await?;
-        let settings = Arc::clone(&self);
-        let put = tokio::task::spawn_blocking(move || settings.put_prices(&from, &bytes));
-        put.await.unwrap_or_else(|_| {
-            Err(Problem::new(Code::Internal, "the new prices could not be checked"))
-        })
-    }
-
-    fn put_prices(&self, from: &PriceRefresh, bytes: &[u8]) -> Result<Refreshed, Problem> {
-        let Accepted { bundle, list, is_known } =
-            price_refresh::accept(&self.home, from, bytes, now())?;
-        let keep = || match is_known {
-            true => Ok(()),
-            false => price_list::keep(&self.home, &bundle, bytes),
-        };
-        let book = self.own_prices.put(&self.home, &self.config, list, keep);
-        let book = book.map_err(|error| price_refresh::refused(from, &format!("{error:#}")))?;
-        self.publish.send_replace(Arc::new(self.snapshot()));
-        Ok(Refreshed {
-            renewed: !is_known,
-            sequence: bundle.sequence(),
-            made_at: bundle.edition().made_at,
-            book_hash: book.hash().to_owned(),
-        })
-    }
-
-    fn snapshot(&self) -> Snapshot {
-        let mut passes = PassTable::default();
-        let book = self.passes.read().unwrap_or_else(PoisonError::into_inner);
-        for (hash, pass) in book.iter().filter(|(_, pass)| pass.revoked.is_none()) {
-            let info = PassInfo {
-                label: pass.label.clone(),
-                workspace: pass.workspace.clone(),
-                may_call: pass.scopes.contains(&Scope::Call),
-                expires_at: pass.expires,
-            };
-            passes.insert(hash, info);
-        }
-        Snapshot {
-            providers: self.config.providers.clone(),
-            default_provider: self.config.default_provider.clone(),
-            passes,
-            allowed_hosts: self.config.allowed_hosts.clone(),
-            usage_assist: self.config.usage_assist,
-            timeouts: Timeouts {
-                connect: self.config.connect_timeout,
-                upstream_silence: self.config.idle_timeout,
-                ..Timeouts::default()
-            },
-            book: self.own_prices.book(),
-            ..Snapshot::default()
-        }
-    }
-
-    /// What fetches newer prices whenever it is called.
-    fn refresh_later(self: &Arc<Self>) -> Refresh {
-        let settings = Arc::clone(self);
-        Arc::new(move || Box::pin(Arc::clone(&settings).refresh()))
-    }
-
-    fn scopes_of(&self, secret: &str) -> Option<Vec<Scope>> {
-        let book = self.passes.read().unwrap_or_else(PoisonError::into_inner);
-        book.find(secret, now()).map(|pass| pass.scopes.clone())
-    }
-
-    /// The management router over this ledger.
-    /// What changes after the ledger did comes with it.
-    fn router(self: &Arc<Self>) -> (Router, watch::Receiver<u64>) {
-        let (revision, revised) = watch::channel(0_u64);
-        self.ledger.on_changed(move || revision.send_modify(|revision| *revision += 1));
-        let (home, on_change, scopes) = (self.home.clone(), Arc::clone(self), Arc::clone(self));
-        let (prices, exchange) = (Arc::clone(self), Arc::clone(self));
-        let router = api::router::router(Desk {
-            readers: Readers::new(Box::new(move || Questions::open(home.path()))),
-            ledger: Arc::clone(&self.ledger),
-            on_change: Arc::new(move || on_change.renew()),
-            scopes: Arc::new(move |secret| scopes.scopes_of(secret)),
-            prices: Arc::new(move |hash| prices.prices(hash)),
-            refresh: self.refresh_later(),
-            exchange: Arc::new(move || {
-                exchange.exchange.read(&exchange.home).map_err(|error| refused(&error))
-            }),
-            revision: revised.clone(),
-            clock: Arc::new(now),
-            zone: cli::zone(),
-        });
-        (router, revised)
-    }
-}
-
 /// The ledger and the management router, for a command that found nobody running.
 pub(crate) struct Offline {
     settings: Arc<Settings>,
@@ -413,16 +253,6 @@ fn close(ledger: Arc<Ledger>) {
     }
 }
 
-fn refused(error: &anyhow::Error) -> Problem {
-    let said = format!("{error:#}");
-    let (message, hint) = said.split_once("\nhint: ").unwrap_or((&said, "mend it"));
-    Problem::new(Code::Conflict, message).hint(hint)
-}
-
-pub(crate) fn now() -> Timestamp {
-    Timestamp::from(chrono::Utc::now())
-}
-
 fn mint(recorder: Recorder) -> gateway::Mint {
     Arc::new(move |now| recorder.mint(now))
 }
@@ -438,72 +268,6 @@ fn open(recorder: Recorder) -> gateway::Open {
             }
         })
     })
-}
-
-/// What answers on the listeners.
-#[derive(Clone)]
-struct Front {
-    gateway: Gateway,
-    router: Router,
-    snapshot: watch::Receiver<Arc<Snapshot>>,
-    ledger: Arc<Ledger>,
-    sessions: Arc<Sessions>,
-}
-
-impl Front {
-    /// The guard first, no path exempt; then by the first segment.
-    async fn answer(
-        mut self,
-        request: Request<Incoming>,
-        peer: listener::Peer,
-    ) -> Response<AnyBody> {
-        let allowed = Arc::clone(&self.snapshot.borrow());
-        let port = peer.local.port();
-        if let Err(why) =
-            guard::check(request.uri(), request.headers(), port, &allowed.allowed_hosts)
-        {
-            return self.gateway.turn_away(&request, &why).map(Either::Left);
-        }
-        match request.uri().path() {
-            "/healthz" => health(&self.ledger).map(Either::Right),
-            session::PATH => self.sessions.open(request.uri(), port).map(Either::Right),
-            path if path == "/api" || path.starts_with("/api/") => {
-                let mut request = request.map(axum::body::Body::new);
-                if self.sessions.knows(request.headers(), port) {
-                    request.extensions_mut().insert(Local);
-                }
-                let Ok(answer) = self.router.call(request).await;
-                answer.map(Either::Right)
-            }
-            path if pages::own(path) && matches!(*request.method(), Method::GET | Method::HEAD) => {
-                pages::answer(path, request.headers()).map(Either::Right)
-            }
-            _ => self.gateway.answer(request).await.map(Either::Left),
-        }
-    }
-}
-
-/// 200 as long as calls are taken; says how recording is doing.
-fn health(ledger: &Ledger) -> Response<axum::body::Body> {
-    let health = ledger.health();
-    let whole = health.problem.is_none() && health.lost == 0;
-    let json = serde_json::json!({
-        "status": if whole { "ok" } else { "degraded" },
-        "version": env!("CARGO_PKG_VERSION"),
-        "recorded": health.recorded,
-        "waiting": health.waiting,
-        "spilled": health.spilled,
-        "lost": health.lost,
-        "unregistered": health.unregistered,
-        "problem": health.problem,
-    });
-    text("application/json", json.to_string())
-}
-
-fn text(kind: &'static str, body: String) -> Response<axum::body::Body> {
-    let mut answer = Response::new(axum::body::Body::from(body));
-    answer.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static(kind));
-    answer
 }
 
 fn base_of(address: SocketAddr) -> String {

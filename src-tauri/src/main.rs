@@ -7,6 +7,7 @@ mod control;
 #[cfg(feature = "desktop")]
 mod desktop;
 mod exchange;
+mod front;
 mod home;
 mod jobs;
 mod logging;
@@ -15,6 +16,7 @@ mod pages;
 mod port_holder;
 mod price_list;
 mod session;
+mod settings;
 
 fn main() -> std::process::ExitCode {
     // Whoever makes an HTTPS client finds this one; it is the first, so nobody was before it.

@@ -54,7 +54,11 @@ pub(crate) fn file(name: &str) -> Option<Cow<'static, [u8]>> {
 pub(crate) fn own(path: &str) -> bool {
     let path = path.strip_prefix('/').unwrap_or(path);
     let first = path.split('/').next().unwrap_or_default();
-    path.is_empty() || first == "assets" || ROUTES.contains(&first) || Built::get(path).is_some()
+    path.is_empty()
+        || first == "assets"
+        || path == "favicon.ico"
+        || ROUTES.contains(&first)
+        || Built::get(path).is_some()
 }
 
 /// The answer to `GET path`.
@@ -62,7 +66,9 @@ pub(crate) fn answer(path: &str, asked: &HeaderMap) -> Response<Body> {
     let name = path.strip_prefix('/').unwrap_or(path);
     match Built::get(name) {
         Some(file) => shown(name, &file, asked),
-        None if name.starts_with("assets/") => with_status(StatusCode::NOT_FOUND),
+        None if name.starts_with("assets/") || name == "favicon.ico" => {
+            with_status(StatusCode::NOT_FOUND)
+        }
         None => match Built::get("index.html") {
             Some(file) => shown("index.html", &file, asked),
             None => page(Cow::Borrowed(UNBUILT)),

@@ -18,8 +18,9 @@ use store::Questions;
 use tauri::AppHandle;
 use tokio::sync::watch;
 
-use crate::app::{Closing, Running, now};
+use crate::app::{Closing, Running};
 use crate::home::{Home, Lock};
+use crate::settings::now;
 use crate::{cli, control};
 
 /// Between two looks at whether a shut gate can be opened.

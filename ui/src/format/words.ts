@@ -32,6 +32,13 @@ export function units(line: Line): string {
   return `${amount} ${line.unit}${line.count === 1 ? "" : "s"}`;
 }
 
+/** A line's rate: `$3 / 1M tokens`. */
+export function rate(text: string, currency: string): string {
+  const money = /^[\d.]+(?= \/ )/.exec(text)?.[0];
+  if (money === undefined) return text;
+  return (currency === "USD" ? "$" : `${currency} `) + text.replace(/(\d[kM]?) token$/, "$1 tokens");
+}
+
 export const STATUS: Record<Status, { word: string; shape: string; tone: string }> = {
   succeeded: { word: "Succeeded", shape: "●", tone: "text-ok" },
   error: { word: "Error", shape: "▲", tone: "text-bad" },

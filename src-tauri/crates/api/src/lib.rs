@@ -19,3 +19,4 @@ pub mod readers;
 pub mod reprice;
 pub mod router;
 pub mod standing;
+pub mod status;

@@ -23,7 +23,8 @@ use crate::prices::Refreshed;
 use crate::problem::{Code, Problem};
 use crate::query::{Query, Question};
 use crate::readers::{Readers, stumbled};
-use crate::{download, events, passes, prices, question, reprice};
+use crate::status::GateStatus;
+use crate::{download, events, passes, prices, question, reprice, status};
 
 /// What the time is.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -60,6 +61,8 @@ pub struct Desk {
     pub refresh: Refresh,
     /// The exchange rates there are.
     pub exchange: Exchange,
+    /// What this Tollgate is and how it is doing.
+    pub status: Arc<dyn Fn() -> GateStatus + Send + Sync>,
     /// A number that changes after the ledger did.
     pub revision: watch::Receiver<u64>,
     /// What the time is.
@@ -116,6 +119,7 @@ pub fn router(desk: Desk) -> Router {
         .route("/api/v1/requests/{id}", get(receipt))
         .route("/api/v1/export", get(export))
         .route("/api/v1/events", get(changes))
+        .route("/api/v1/status", get(status::status))
         .route_layer(middleware::from_fn_with_state(guard(Scope::UsageRead), check));
     let managing = passes::routes()
         .merge(prices::routes())

@@ -30,7 +30,7 @@ export const CLIENTS: Client[] = [
   },
   {
     name: "Gemini SDK",
-    snippet: (origin, workspace) => `from google import genai\nclient = genai.Client(http_options={"base_url": "${base(origin, workspace)}/gemini"})`,
+    snippet: (origin, workspace) => `from google import genai\nclient = genai.Client(http_options={"base_url": "${base(origin, workspace)}"})`,
   },
   {
     name: "OpenRouter",

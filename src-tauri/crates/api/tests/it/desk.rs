@@ -8,6 +8,7 @@ use api::auth::Local;
 use api::problem::{Code, Problem};
 use api::readers::Readers;
 use api::router::{Desk, router};
+use api::status::{GateStatus, LedgerStatus};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, Response, StatusCode};
@@ -95,6 +96,26 @@ fn record(home: &Path, receipts: impl FnOnce(&mut Vec<Receipt>, &dyn Fn(&str) ->
     ledger.close(Duration::from_secs(60));
 }
 
+fn a_status() -> GateStatus {
+    GateStatus {
+        version: "1".to_owned(),
+        addresses: vec!["127.0.0.1:8655".to_owned()],
+        home: "/home".to_owned(),
+        ledger: LedgerStatus {
+            bytes: 0,
+            recorded: 0,
+            waiting: 0,
+            spilled: 0,
+            lost: 0,
+            unregistered: 0,
+            problem: None,
+        },
+        default_provider: "openai".to_owned(),
+        usage_assist: true,
+        providers: Vec::new(),
+    }
+}
+
 fn desk(home: &Path, ledger: &Arc<Ledger>) -> Desk {
     let (home, book) = (home.to_owned(), Arc::clone(ledger));
     Desk {
@@ -108,6 +129,7 @@ fn desk(home: &Path, ledger: &Arc<Ledger>) -> Desk {
         prices: Arc::new(|_| Ok(Arc::new(Book::default()))),
         exchange: Arc::new(|| Ok(Arc::default())),
         refresh: Arc::new(|| Box::pin(async { Err(Problem::new(Code::Conflict, "off")) })),
+        status: Arc::new(a_status),
         revision: watch::channel(0).1,
         clock: Arc::new(|| at(NOW)),
         zone: chrono_tz::Europe::Berlin,

@@ -1,0 +1,228 @@
+//! What is in force: configuration, passes and prices, and everyone who holds a copy of them.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+use api::prices::Refreshed;
+use api::problem::{Code, Problem};
+use api::readers::Readers;
+use api::router::{Desk, Refresh};
+use api::status::{GateStatus, LedgerStatus, ProviderStatus};
+use axum::Router;
+use gateway::{PassInfo, PassTable, Snapshot, Timeouts};
+use meter::Timestamp;
+use meter::price::Book;
+use store::{Ledger, PassBook, Questions, Scope};
+use tokio::sync::watch;
+
+use crate::config::{Config, PriceRefresh};
+use crate::exchange::KeptRates;
+use crate::home::Home;
+use crate::jobs::price_refresh::{self, Accepted};
+use crate::own_prices::{self, OwnPrices};
+use crate::{cli, price_list};
+
+/// The settings in force, and everyone who holds a copy of them.
+pub(crate) struct Settings {
+    pub(crate) config: Config,
+    pub(crate) home: Home,
+    pub(crate) ledger: Arc<Ledger>,
+    passes: RwLock<PassBook>,
+    own_prices: OwnPrices,
+    /// Held while prices are fetched, so that two never overtake each other.
+    refreshing: tokio::sync::Mutex<()>,
+    exchange: KeptRates,
+    /// Where listeners listen, once they do.
+    pub(crate) addresses: OnceLock<Vec<SocketAddr>>,
+    pub(crate) publish: watch::Sender<Arc<Snapshot>>,
+}
+
+impl Settings {
+    pub(crate) fn new(config: Config, home: Home, ledger: Arc<Ledger>) -> Arc<Self> {
+        let publish = watch::Sender::new(Arc::default());
+        let (own_prices, passes) = (OwnPrices::default(), RwLock::default());
+        own_prices.begin(price_list::newest(&home, config.price_refresh.as_ref()));
+        let (refreshing, exchange) = (tokio::sync::Mutex::default(), KeptRates::default());
+        let addresses = OnceLock::new();
+        let settings = Self {
+            config,
+            home,
+            ledger,
+            passes,
+            own_prices,
+            refreshing,
+            exchange,
+            addresses,
+            publish,
+        };
+        settings.renew();
+        Arc::new(settings)
+    }
+
+    /// Reads what may have changed and hands it out. While the ledger cannot be read, what
+    /// was known stays in force.
+    fn renew(&self) {
+        match self.ledger.pass_book() {
+            Ok(book) => *self.passes.write().unwrap_or_else(PoisonError::into_inner) = book,
+            Err(error) => tracing::error!("could not read the passes: {error}"),
+        }
+        if let Err(error) = self.own_prices.renew(&self.home, &self.config) {
+            tracing::error!("the prices stay as they were: {error:#}");
+        }
+        self.publish.send_replace(Arc::new(self.snapshot()));
+    }
+
+    /// Reads the user's own prices anew, puts them in force and hands them out; or hands out
+    /// an older list that receipts name.
+    fn prices(&self, hash: Option<&str>) -> Result<Arc<Book>, Problem> {
+        let read = self.own_prices.renew(&self.home, &self.config);
+        if read.map_err(|error| refused(&error))? {
+            self.publish.send_replace(Arc::new(self.snapshot()));
+        }
+        let Some(hash) = hash else { return Ok(self.own_prices.book()) };
+        let list = price_list::by_hash(&self.home, self.config.price_refresh.as_ref(), hash);
+        let list = list.ok_or_else(|| {
+            Problem::new(Code::NotFound, format!("the price book `{hash}` is not kept here")).hint(
+                "Kept are the program's own and the last twelve that came by `tollgate prices refresh`; the rates a receipt was valued with stand on its lines.",
+            )
+        })?;
+        let own = own_prices::before(&self.home, &self.config, list);
+        own.map(Arc::new).map_err(|error| refused(&error))
+    }
+
+    /// Fetches newer prices and puts them in force, for every call from then on.
+    async fn refresh(self: Arc<Self>) -> Result<Refreshed, Problem> {
+        let from = self.config.price_refresh.clone().ok_or_else(price_refresh::nowhere)?;
+        let _turn = self.refreshing.lock().await;
+        let bytes = price_refresh::fetched(&from).await?;
+        let settings = Arc::clone(&self);
+        let put = tokio::task::spawn_blocking(move || settings.put_prices(&from, &bytes));
+        put.await.unwrap_or_else(|_| {
+            Err(Problem::new(Code::Internal, "the new prices could not be checked"))
+        })
+    }
+
+    fn put_prices(&self, from: &PriceRefresh, bytes: &[u8]) -> Result<Refreshed, Problem> {
+        let Accepted { bundle, list, is_known } =
+            price_refresh::accept(&self.home, from, bytes, now())?;
+        let keep = || match is_known {
+            true => Ok(()),
+            false => price_list::keep(&self.home, &bundle, bytes),
+        };
+        let book = self.own_prices.put(&self.home, &self.config, list, keep);
+        let book = book.map_err(|error| price_refresh::refused(from, &format!("{error:#}")))?;
+        self.publish.send_replace(Arc::new(self.snapshot()));
+        Ok(Refreshed {
+            renewed: !is_known,
+            sequence: bundle.sequence(),
+            made_at: bundle.edition().made_at,
+            book_hash: book.hash().to_owned(),
+        })
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let mut passes = PassTable::default();
+        let book = self.passes.read().unwrap_or_else(PoisonError::into_inner);
+        for (hash, pass) in book.iter().filter(|(_, pass)| pass.revoked.is_none()) {
+            let info = PassInfo {
+                label: pass.label.clone(),
+                workspace: pass.workspace.clone(),
+                may_call: pass.scopes.contains(&Scope::Call),
+                expires_at: pass.expires,
+            };
+            passes.insert(hash, info);
+        }
+        Snapshot {
+            providers: self.config.providers.clone(),
+            default_provider: self.config.default_provider.clone(),
+            passes,
+            allowed_hosts: self.config.allowed_hosts.clone(),
+            usage_assist: self.config.usage_assist,
+            timeouts: Timeouts {
+                connect: self.config.connect_timeout,
+                upstream_silence: self.config.idle_timeout,
+                ..Timeouts::default()
+            },
+            book: self.own_prices.book(),
+            ..Snapshot::default()
+        }
+    }
+
+    /// What fetches newer prices whenever it is called.
+    pub(crate) fn refresh_later(self: &Arc<Self>) -> Refresh {
+        let settings = Arc::clone(self);
+        Arc::new(move || Box::pin(Arc::clone(&settings).refresh()))
+    }
+
+    fn status(&self) -> GateStatus {
+        let health = self.ledger.health();
+        let file = std::fs::metadata(self.home.path().join("ledger.db"));
+        let addresses = self.addresses.get().map(Vec::as_slice).unwrap_or_default();
+        let providers = self.config.providers.iter().map(|provider| ProviderStatus {
+            id: provider.id.to_string(),
+            name: provider.name.to_string(),
+            base_url: provider.base_url.as_deref().map(str::to_owned),
+            auth: provider.auth.as_str().to_owned(),
+            kind: provider.hosting.as_str().to_owned(),
+        });
+        GateStatus {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            addresses: addresses.iter().map(ToString::to_string).collect(),
+            home: self.home.path().display().to_string(),
+            ledger: LedgerStatus {
+                bytes: file.map_or(0, |file| file.len()),
+                recorded: health.recorded,
+                waiting: health.waiting,
+                spilled: health.spilled,
+                lost: health.lost,
+                unregistered: health.unregistered,
+                problem: health.problem,
+            },
+            default_provider: self.config.default_provider.to_string(),
+            usage_assist: self.config.usage_assist,
+            providers: providers.collect(),
+        }
+    }
+
+    fn scopes_of(&self, secret: &str) -> Option<Vec<Scope>> {
+        let book = self.passes.read().unwrap_or_else(PoisonError::into_inner);
+        book.find(secret, now()).map(|pass| pass.scopes.clone())
+    }
+
+    /// The management router over this ledger, and a number that changes after the ledger did.
+    pub(crate) fn router(self: &Arc<Self>) -> (Router, watch::Receiver<u64>) {
+        let (revision, revised) = watch::channel(0_u64);
+        self.ledger.on_changed(move || revision.send_modify(|revision| *revision += 1));
+        let (home, on_change, scopes) = (self.home.clone(), Arc::clone(self), Arc::clone(self));
+        let (prices, exchange) = (Arc::clone(self), Arc::clone(self));
+        let status = Arc::clone(self);
+        let router = api::router::router(Desk {
+            readers: Readers::new(Box::new(move || Questions::open(home.path()))),
+            ledger: Arc::clone(&self.ledger),
+            on_change: Arc::new(move || on_change.renew()),
+            scopes: Arc::new(move |secret| scopes.scopes_of(secret)),
+            prices: Arc::new(move |hash| prices.prices(hash)),
+            refresh: self.refresh_later(),
+            exchange: Arc::new(move || {
+                exchange.exchange.read(&exchange.home).map_err(|error| refused(&error))
+            }),
+            status: Arc::new(move || status.status()),
+            revision: revised.clone(),
+            clock: Arc::new(now),
+            zone: cli::zone(),
+        });
+        (router, revised)
+    }
+}
+
+/// An error as the management contract says it: its hint apart.
+pub(crate) fn refused(error: &anyhow::Error) -> Problem {
+    let said = format!("{error:#}");
+    let (message, hint) = said.split_once("\nhint: ").unwrap_or((&said, "mend it"));
+    Problem::new(Code::Conflict, message).hint(hint)
+}
+
+/// This machine's time.
+pub(crate) fn now() -> Timestamp {
+    Timestamp::from(chrono::Utc::now())
+}
