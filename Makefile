@@ -1,15 +1,16 @@
 # Thin: each target is one thing a person types.
-.PHONY: run ui test test-ui soak bench fuzz lint package setup
+.PHONY: run ui test test-ui test-desktop soak bench fuzz lint package setup
 
 CARGO ?= cargo
 
-run: ui ## build and start Tollgate; prints its addresses
-	$(CARGO) run --release --locked -- serve
+run: ui ## build and start Tollgate: its window, or without a display `serve`
+	sh tests/run.sh $(CARGO)
 
 ui: ui/dist/index.html ## the pages, as the program embeds them
 
+# Not `npm ci`: the lock file knows the compilers of the platforms it was made on only.
 ui/node_modules/installed: ui/package-lock.json
-	cd ui && npm ci --silent --no-audit --no-fund
+	cd ui && npm install --no-save --silent --no-audit --no-fund
 	touch $@
 
 ui/dist/index.html: ui/node_modules/installed $(shell find ui/src ui/public ui/index.html ui/*.ts ui/*.js ui/*.mjs -type f)
@@ -27,10 +28,21 @@ test: setup ui lint ## everything
 	$(CARGO) build --locked --workspace --all-targets
 	TOLLGATE_REQUIRE_SDKS=1 $(CARGO) test --locked --workspace
 	$(MAKE) test-ui
+ifeq ($(shell uname),Linux)
+	$(MAKE) test-desktop
+endif
 
 test-ui: ui ## the pages in a real browser, against the program as it was built last
 	cd ui && npm run --silent check && npm run --silent test
 	cd tests/browser && npm test --silent
+
+test-desktop: ui ## the window and the tray under a virtual display
+	$(CARGO) clippy --locked --features desktop -- -D warnings
+	$(CARGO) build --locked --features desktop
+	sh tests/desktop/run.sh $(or $(CARGO_TARGET_DIR),target)/debug/tollgate
+
+package: setup ## a .deb of the app, in target/release/bundle
+	ui/node_modules/.bin/tauri build --bundles deb
 
 soak: setup ## what takes longer: a hundred kills, half a gigabyte up
 	TOLLGATE_SOAK=1 $(CARGO) test --locked --test it -- --nocapture soak

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what the tests need beyond Rust: the providers' Python and Node SDKs and two
-# agents, at pinned versions, inside tests/sdk; a browser. With `bench` also nginx, the baseline.
+# agents, at pinned versions, inside tests/sdk; a browser; on Debian
+# and Ubuntu also what the window needs. With `bench` also nginx, the baseline.
 # Safe to run again: does nothing when all is there.
 set -eu
 cd "$(dirname "$0")/sdk"
@@ -54,6 +55,19 @@ if ! fresh ../browser/package-lock.json ../browser/node_modules/installed; then
   cp ../browser/package-lock.json ../browser/node_modules/installed
 fi
 [ -n "${CHROMIUM:-}" ] || install chromium chromium chromium
+
+# The window: what it is built with, and a display, a session bus and a driver to test it on.
+if command -v apt-get >/dev/null 2>&1; then
+  pkg-config --exists webkit2gtk-4.1 ayatana-appindicator3-0.1 2>/dev/null &&
+    command -v xvfb-run WebKitWebDriver dbus-run-session wmctrl openbox >/dev/null 2>&1 &&
+    /usr/bin/python3 -c 'import dbus, gi' 2>/dev/null || {
+    say "installing what the window is built and tested with"
+    as_root apt-get update -qq
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+      pkg-config libwebkit2gtk-4.1-dev libayatana-appindicator3-dev xvfb xauth dbus dbus-x11 \
+      openbox wmctrl webkit2gtk-driver fonts-dejavu-core python3-dbus python3-gi >/dev/null
+  }
+fi
 
 if [ "${1:-}" = bench ]; then
   # On Debian the package would start a server of its own; ours is started by the benchmark.

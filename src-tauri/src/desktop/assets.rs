@@ -13,7 +13,8 @@ pub(super) struct Pages;
 
 impl Assets<Wry> for Pages {
     fn get(&self, key: &AssetKey) -> Option<Cow<'_, [u8]>> {
-        pages::file(key.as_ref())
+        // Keys begin with a slash.
+        pages::file(key.as_ref().trim_start_matches('/'))
     }
 
     fn iter(&self) -> Box<AssetsIter<'_>> {

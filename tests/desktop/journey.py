@@ -1,0 +1,177 @@
+"""One journey through the real app: its window by WebDriver, its tray over D-Bus, its gateway
+by HTTP, its receipts by the command line. Prints each step; ends with 1 at the first that fails."""
+
+import http.server
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+
+BINARY = sys.argv[1]
+HERE = pathlib.Path(__file__).parent
+HOME = pathlib.Path(os.environ["TOLLGATE_HOME"])
+PATIENCE = 20
+
+
+class Upstream(http.server.BaseHTTPRequestHandler):
+    """Answers every chat with the same usage: 1,000 tokens in, 100 out."""
+
+    def log_message(self, *_):
+        pass
+
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        body = json.dumps({
+            "id": "c", "object": "chat.completion", "model": asked["model"],
+            "choices": [{"index": 0, "message": {"role": "assistant", "content": "."}, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100},
+        }).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def free_port():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+def until(what, check):
+    """Waits for `check` to be truthy, and answers with it."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        found = check()
+        if found:
+            print(f"ok: {what}", flush=True)
+            return found
+        if time.monotonic() > end:
+            sys.exit(f"FAILED: {what}")
+        time.sleep(0.1)
+
+
+def quietly(ask):
+    try:
+        return ask()
+    except OSError:
+        return None
+
+
+def send(url, body=None, headers=None, method=None):
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"content-type": "application/json", **(headers or {})}, method=method)
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer)
+
+
+def tollgate(*arguments):
+    return subprocess.run([BINARY, *arguments], check=True, capture_output=True, text=True).stdout
+
+
+def processes(name):
+    """Running processes whose command's name begins so, zombies aside."""
+    lines = subprocess.run(["ps", "ax", "-o", "stat=,pid=,comm="], capture_output=True, text=True).stdout.splitlines()
+    rows = [line.split(None, 2) for line in lines]
+    return [int(pid) for stat, pid, comm in rows if comm.startswith(name) and not stat.startswith("Z")]
+
+
+def windows():
+    return subprocess.run(["wmctrl", "-l"], capture_output=True, text=True).stdout.count("Tollgate")
+
+
+class Tray:
+    def __init__(self):
+        self.process = subprocess.Popen(["/usr/bin/python3", HERE / "tray.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert json.loads(self.process.stdout.readline()) == "ready"
+
+    def ask(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+
+upstream = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
+threading.Thread(target=upstream.serve_forever, daemon=True).start()
+port = free_port()
+gate = f"http://127.0.0.1:{port}"
+(HOME / "config.toml").write_text(
+    f'listen = "127.0.0.1:{port}"\n[providers.openai]\nbase_url = "http://127.0.0.1:{upstream.server_port}"\n')
+
+
+def call():
+    body = {"model": "gpt-5.1", "messages": [{"role": "user", "content": "Hello"}]}
+    send(f"{gate}/v1/chat/completions", body, {"authorization": "Bearer sk-planted"})
+
+
+def alive():
+    return quietly(lambda: send(f"{gate}/healthz")["status"] == "ok")
+
+
+subprocess.Popen(["openbox"], stderr=subprocess.DEVNULL)
+tray = Tray()
+
+# The window, as WebDriver starts the app: its tray process makes the window's own.
+driver_port = free_port()
+driver = f"http://127.0.0.1:{driver_port}"
+subprocess.Popen(["WebKitWebDriver", f"--port={driver_port}"])
+until("the driver answers", lambda: quietly(lambda: send(f"{driver}/status")))
+session = send(f"{driver}/session", {"capabilities": {"alwaysMatch": {
+    "browserName": "wry", "webkitgtk:browserOptions": {"binary": BINARY, "args": []}}}})["value"]["sessionId"]
+
+
+def script(source):
+    return send(f"{driver}/session/{session}/execute/sync", {"script": source, "args": []})["value"]
+
+
+until("the gate takes calls", alive)
+until("there is one window", lambda: windows() == 1)
+until("the page is there", lambda: script("return document.querySelector('h1')?.innerText") == "Activity")
+until("the tray says nothing was spent", lambda: tray.ask("label") == "$0.00")
+
+# 1,000 x $1.25/M + 100 x $10/M is $0.00225 a call.
+for _ in range(4):
+    call()
+until("the tray says what four calls cost", lambda: tray.ask("label") == "$0.0090")
+until("so does its menu", lambda: "Today $0.0090 · 4 requests" in tray.ask("menu"))
+shown = "return [...document.querySelectorAll('main a')].map(card => card.innerText).find(text => text.startsWith('Spend')) ?? ''"
+until("so does the window, by itself", lambda: "$0.0090" in script(shown))
+
+subprocess.run(["wmctrl", "-c", "Tollgate"], check=True)
+until("the window closes", lambda: windows() == 0)
+until("no web process is left", lambda: not processes("WebKitWebProces") and not processes("WebKitNetworkPr"))
+call()
+until("the gate stays open behind it", lambda: tray.ask("label") == "$0.0113")
+
+assert tray.ask("click Open Tollgate") == "clicked"
+until("the tray opens it again", lambda: windows() == 1)
+second = subprocess.run([BINARY], timeout=PATIENCE)
+assert second.returncode == 0, second
+until("a second start adds no window", lambda: windows() == 1)
+
+for web in until("there is a web process", lambda: processes("WebKitWebProces")):
+    os.kill(web, signal.SIGKILL)
+call()
+until("the gate outlives a web view that died", lambda: "Today $0.0135 · 6 requests" in tray.ask("menu"))
+
+assert tray.ask("click Quit") == "clicked"
+until("it quits", lambda: not processes("tollgate"))
+assert not quietly(alive)
+receipts = [json.loads(line) for line in tollgate("requests", "--json").splitlines()]
+assert len(receipts) == 6 and all(one["cost"] == "0.00225" for one in receipts), receipts
+print("ok: six calls, six receipts")
+
+# Where there is no display it serves all the same, and says so.
+bare = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
+headless = subprocess.Popen([BINARY], env=bare, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+until("without a display the gate opens", alive)
+headless.terminate()
+assert "no display" in headless.communicate()[1]
+print("ok: and says that there is no window")
