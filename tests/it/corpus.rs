@@ -152,7 +152,7 @@ fn cases_of(said: &str) -> usize {
 }
 
 /// Recorded calls that the expectations read otherwise than their provider means them.
-const DISPUTED: [&str; 11] = [
+const DISPUTED: [&str; 10] = [
     // The usage contradicts itself: more cached than there was, more reasoning than output. The
     // receipt flags it and has no negative count.
     "azure.foundry_chat--grok-4-1-fast-non-reasoning--071c513d",
@@ -163,8 +163,6 @@ const DISPUTED: [&str; 11] = [
     "openrouter.chat--minimax-minimax-m2-free--baafd4cb",
     // The body leaves the output out, a header tells it.
     "bedrock.invoke--amazon.nova-lite-v1-0--3cfd4570",
-    // Every embedding counts its tokens, which the expectations do not look for.
-    "vertex.predict--text-embedding-004--2bc765c5",
     // Only asked about: nothing is to be paid for asking, and the recordings do not have the
     // calls that began these jobs.
     "openai.other--none--5830ee2c",

@@ -10,6 +10,7 @@ use crate::json::{Kind, Want};
 use crate::usage::{Basis, Count, Factor, UsageLine};
 
 const TOKENS: &str = "token_count";
+const CHARACTERS: &str = "billableCharacterCount";
 
 /// Reads predictions.
 #[derive(Debug, Default)]
@@ -77,7 +78,15 @@ impl Shape for Predictions {
         if !self.usage.is_empty() {
             self.usage.settle(answer);
         }
-        answer.reported(Factor::EmbeddingInput, self.usage.count(TOKENS));
+        if let Some(tokens) = self.usage.count(TOKENS) {
+            // Where billable characters are told, they may be what is billed, and the tokens
+            // are only the nearest thing that has a price.
+            let may_differ = self.usage.count(CHARACTERS).is_some();
+            match may_differ {
+                true => answer.derived(Factor::EmbeddingInput, tokens),
+                false => answer.reported(Factor::EmbeddingInput, Some(tokens)),
+            }
+        }
         if self.images > 0 {
             answer.lines.push(UsageLine {
                 basis: Basis::Derived,
