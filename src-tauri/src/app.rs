@@ -12,12 +12,13 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use api::auth::Local;
 use api::problem::Problem;
+use api::readers::Readers;
 use axum::extract::Extension;
 use axum::routing::post;
 use axum::{Json, Router};
 use gateway::{Gateway, Lifetime, listener};
 use serde::{Deserialize, Serialize};
-use store::{Ledger, Recorder};
+use store::{Ledger, Questions, Recorder};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -25,6 +26,7 @@ use tokio::task::JoinHandle;
 use crate::config::Config;
 use crate::front::Front;
 use crate::home::{Home, HomeLock};
+use crate::jobs::alerts::{self, History};
 use crate::jobs::price_refresh;
 use crate::session::Sessions;
 use crate::settings::{Settings, refused};
@@ -97,7 +99,8 @@ impl Running {
         let lifetime = Lifetime::default();
         let (router, revision) = settings.router();
         let sessions = Arc::<Sessions>::default();
-        let serving = serving(&settings, listeners, &router, &sessions, &lifetime)?;
+        let serving =
+            serving(&settings, listeners, &router, &sessions, &lifetime, revision.clone())?;
         let (served, router) = (tokio::spawn(serving), router.layer(Extension(Local)));
         Ok(Self { settings, lock, lifetime, addresses, router, revision, sessions, served })
     }
@@ -144,6 +147,7 @@ fn serving(
     router: &Router,
     sessions: &Arc<Sessions>,
     lifetime: &Lifetime,
+    revision: watch::Receiver<u64>,
 ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + use<>> {
     let (ledger, snapshot) = (&settings.ledger, settings.publish.subscribe());
     let gateway = Gateway::new(
@@ -160,17 +164,23 @@ fn serving(
     let front = Front { gateway, router, snapshot, ledger, sessions: Arc::clone(sessions) };
     let lifetime = lifetime.clone();
     let every = settings.config.price_refresh.as_ref().and_then(|from| from.every);
+    let home = settings.home.clone();
+    let (rules, history) = (settings.config.alerts.clone(), History::of(&home));
+    let readers = Readers::new(Box::new(move || Questions::open(home.path())));
+    let alerts = alerts::watch_over(rules, history, readers, revision);
     let fresh = every.map(|every| price_refresh::keep_fresh(every, settings.refresh_later()));
     Ok(async move {
         let control = tokio::spawn(control);
         let signals = tokio::spawn(stop_on_signal(lifetime.clone()));
         let fresh = fresh.map(tokio::spawn);
+        let alerts = tokio::spawn(alerts);
         listener::serve(listeners, listener::Limits::default(), lifetime, move |request, peer| {
             let front = front.clone();
             async move { front.answer(request, peer).await }
         })
         .await;
         signals.abort();
+        alerts.abort();
         if let Some(fresh) = fresh {
             fresh.abort();
         }

@@ -8,6 +8,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
+use api::alerts::{Line, Per, Rule};
+use api::period::Here;
 use gateway::Timeouts;
 use meter::price::PublicKey;
 use meter::provider::{Auth, Hosting, Provider, Providers};
@@ -33,6 +35,7 @@ struct File {
     idle_timeout_seconds: Option<u64>,
     connect_timeout_seconds: Option<u64>,
     price_refresh: Option<PriceRefreshEntry>,
+    alerts: Option<Vec<AlertEntry>>,
     #[serde(default)]
     providers: BTreeMap<Box<str>, ProviderEntry>,
 }
@@ -44,6 +47,22 @@ struct PriceRefreshEntry {
     public_key: Box<str>,
     every_hours: Option<u64>,
     timeout_seconds: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AlertEntry {
+    name: Box<str>,
+    spend_above: Option<Box<str>>,
+    per: Option<Per>,
+    error_rate_above: Option<u64>,
+    latency_above_ms: Option<u64>,
+    calls_above: Option<u64>,
+    within: Option<Box<str>>,
+    at_least: Option<u64>,
+    /// Filters, by the names of the questions' parameters.
+    #[serde(default)]
+    only: BTreeMap<Box<str>, Box<str>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -88,6 +107,8 @@ pub(crate) struct Config {
     pub(crate) connect_timeout: Duration,
     /// Where newer prices come from; absent: from nowhere.
     pub(crate) price_refresh: Option<PriceRefresh>,
+    /// When to speak up.
+    pub(crate) alerts: Vec<Rule>,
 }
 
 /// Where newer prices come from.
@@ -149,6 +170,7 @@ impl Config {
             providers,
             idle_timeout: seconds(file.idle_timeout_seconds, Timeouts::default().upstream_silence),
             connect_timeout: seconds(file.connect_timeout_seconds, Timeouts::default().connect),
+            alerts: alerts(file.alerts)?,
             price_refresh: file.price_refresh.as_ref().map(price_refresh).transpose()?,
         })
     }
@@ -250,6 +272,56 @@ fn check_origin(id: &str, url: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The rules in force: the user's own, or those that are ready where there are none.
+fn alerts(entries: Option<Vec<AlertEntry>>) -> anyhow::Result<Vec<Rule>> {
+    let Some(entries) = entries else { return Ok(Rule::ready()) };
+    let rules: Vec<Rule> = entries.into_iter().map(alert).collect::<anyhow::Result<_>>()?;
+    let mut names: Vec<&str> = rules.iter().map(|rule| &*rule.name).collect();
+    names.sort_unstable();
+    if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        bail!("[[alerts]]: two rules are called `{}`\nhint: give each its own name", twice[0]);
+    }
+    Ok(rules)
+}
+
+fn alert(entry: AlertEntry) -> anyhow::Result<Rule> {
+    let name = &entry.name;
+    let lines = [
+        entry.spend_above.is_some(),
+        entry.error_rate_above.is_some(),
+        entry.latency_above_ms.is_some(),
+        entry.calls_above.is_some(),
+    ];
+    if lines.into_iter().filter(|is_there| *is_there).count() != 1 {
+        bail!(
+            "[[alerts]] `{name}` must name one line\nallowed: one of `spend_above`, `error_rate_above`, `latency_above_ms`, `calls_above`"
+        );
+    }
+    let within = entry.within.as_deref().unwrap_or("5m").to_owned();
+    let at_least = entry.at_least.unwrap_or(10);
+    let line = if let Some(above) = &entry.spend_above {
+        let above = above.parse().with_context(|| {
+            format!("[[alerts]] `{name}`: spend_above = `{above}` is not an amount\nallowed: dollars as text, such as `\"20.00\"`")
+        })?;
+        Line::Spend { above, per: entry.per.unwrap_or(Per::Day) }
+    } else if let Some(above_percent) = entry.error_rate_above {
+        Line::Errors { above_percent, within, at_least }
+    } else if let Some(above_ms) = entry.latency_above_ms {
+        Line::Latency { above_ms, within, at_least }
+    } else {
+        Line::Calls { above: entry.calls_above.unwrap_or_default(), within }
+    };
+    let filters = entry.only.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+    let rule = Rule { name: name.to_string(), line, filters: filters.collect() };
+    // Asked once here, so that a wrong filter is refused now and not forgotten later.
+    let here = Here { now: chrono::Utc::now().into(), zone: chrono_tz::UTC };
+    rule.query(here).map_err(|problem| {
+        let hint = problem.hint.unwrap_or_default();
+        anyhow!("[[alerts]] `{name}`: {}\nhint: {hint}", problem.message)
+    })?;
+    Ok(rule)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -302,5 +374,25 @@ mod tests {
         assert!(refresh("https://prices.example/x", &"1f".repeat(32)).contains("1 to 2160"));
         assert!(refusal("[price_refresh]\nurl = 'https://x'\n").contains("public_key"));
         assert!(refusal("listen = 'localhost'").contains("ADDRESS:PORT"));
+    }
+
+    #[test]
+    fn alerts_are_the_ready_ones_unless_some_are_written() {
+        assert_eq!(Config::parse("").unwrap().alerts, Rule::ready());
+        assert!(Config::parse("alerts = []").unwrap().alerts.is_empty());
+        let one =
+            "[[alerts]]\nname = 'a'\nspend_above = '1.50'\nper = 'week'\nonly = { model = 'm' }\n";
+        let rule = Config::parse(one).unwrap().alerts.remove(0);
+        assert_eq!(rule.line, Line::Spend { above: "1.5".parse().unwrap(), per: Per::Week });
+        assert_eq!(rule.filters, [("model".to_owned(), "m".to_owned())]);
+        assert!(refusal(&format!("{one}{one}")).contains("two rules"));
+        assert!(refusal("[[alerts]]\nname = 'a'\n").contains("one of `spend_above`"));
+        assert!(refusal("[[alerts]]\nname = 'a'\nspend_above = 'much'\n").contains("dollars"));
+        assert!(
+            refusal("[[alerts]]\nname = 'a'\ncalls_above = 1\nwithin = 'soon'\n")
+                .contains("`soon`")
+        );
+        let odd = "[[alerts]]\nname = 'a'\ncalls_above = 1\nonly = { modle = 'm' }\n";
+        assert!(refusal(odd).contains("`modle`"));
     }
 }

@@ -27,6 +27,11 @@ class Upstream(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if asked["model"] == "broken":
+            self.send_response(500)
+            self.send_header("content-length", "0")
+            self.end_headers()
+            return
         body = json.dumps({
             "id": "c", "object": "chat.completion", "model": asked["model"],
             "choices": [{"index": 0, "message": {"role": "assistant", "content": "."}, "finish_reason": "stop"}],
@@ -103,11 +108,13 @@ threading.Thread(target=upstream.serve_forever, daemon=True).start()
 port = free_port()
 gate = f"http://127.0.0.1:{port}"
 (HOME / "config.toml").write_text(
-    f'listen = "127.0.0.1:{port}"\n[providers.openai]\nbase_url = "http://127.0.0.1:{upstream.server_port}"\n')
+    f'listen = "127.0.0.1:{port}"\n[providers.openai]\nbase_url = "http://127.0.0.1:{upstream.server_port}"\n'
+    "[[alerts]]\nname = 'Spend'\nspend_above = '0.01'\n"
+    "[[alerts]]\nname = 'Errors'\nerror_rate_above = 20\n")
 
 
-def call():
-    body = {"model": "gpt-5.1", "messages": [{"role": "user", "content": "Hello"}]}
+def call(model="gpt-5.1"):
+    body = {"model": model, "messages": [{"role": "user", "content": "Hello"}]}
     send(f"{gate}/v1/chat/completions", body, {"authorization": "Bearer sk-planted"})
 
 
@@ -115,7 +122,15 @@ def alive():
     return quietly(lambda: send(f"{gate}/healthz")["status"] == "ok")
 
 
+def notifications():
+    """What the daemon was given, by title. Its history holds only what was closed."""
+    subprocess.run(["dunstctl", "close-all"], check=True)
+    told = json.loads(subprocess.run(["dunstctl", "history"], check=True, capture_output=True, text=True).stdout)
+    return sorted(one["summary"]["data"] for one in told["data"][0])
+
+
 subprocess.Popen(["openbox"], stderr=subprocess.DEVNULL)
+subprocess.Popen(["dunst"], stderr=subprocess.DEVNULL)
 tray = Tray()
 
 # The window, as WebDriver starts the app: its tray process makes the window's own.
@@ -161,12 +176,24 @@ for web in until("there is a web process", lambda: processes("WebKitWebProces"))
 call()
 until("the gate outlives a web view that died", lambda: "Today $0.0135 · 6 requests" in tray.ask("menu"))
 
+until("the line of the spend alert was crossed once", lambda: notifications() == ["Spend"])
+for _ in range(6):
+    quietly(lambda: call("broken"))
+until("six failures of twelve calls are told once", lambda: notifications() == ["Errors", "Spend"])
+until("the tray says so", lambda: "2 alerts: Errors, …" in tray.ask("menu"))
+call()
+quietly(lambda: call("broken"))
+until("all calls are in the tray", lambda: "Today $0.0158 · 14 requests" in tray.ask("menu"))
+assert notifications() == ["Errors", "Spend"], "an episode is told once"
+
 assert tray.ask("click Quit") == "clicked"
 until("it quits", lambda: not processes("tollgate"))
 assert not quietly(alive)
 receipts = [json.loads(line) for line in tollgate("requests", "--json").splitlines()]
-assert len(receipts) == 6 and all(one["cost"] == "0.00225" for one in receipts), receipts
-print("ok: six calls, six receipts")
+good = [one for one in receipts if one["status"] == "succeeded"]
+assert len(receipts) == 14 and len(good) == 7 and all(one["cost"] == "0.00225" for one in good), receipts
+print("ok: fourteen calls, fourteen receipts")
+assert [one["turn"] for one in map(json.loads, tollgate("alerts", "--json").splitlines())] == ["began", "began"]
 
 # Where there is no display it serves all the same, and says so.
 bare = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}

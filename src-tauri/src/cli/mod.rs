@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand. Arguments become questions and changes of
 //! the `api` crate; answers go to standard output, everything else to standard error.
 
+mod alerts;
 mod completions;
 pub(crate) mod demo;
 mod doctor;
@@ -69,6 +70,7 @@ enum Command {
     Show(show::ShowArgs),
     Usage(usage::UsageArgs),
     Export(export::ExportArgs),
+    Alerts(alerts::AlertsArgs),
     Passes(passes::PassesArgs),
     Prices(prices::PricesArgs),
     Reprice(reprice::RepriceArgs),
@@ -97,6 +99,7 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Show(args)) => args.run(),
         Some(Command::Usage(args)) => args.run(),
         Some(Command::Export(args)) => args.run(),
+        Some(Command::Alerts(args)) => args.run(),
         Some(Command::Passes(args)) => args.run(),
         Some(Command::Prices(args)) => args.run(),
         Some(Command::Reprice(args)) => args.run(),

@@ -20,6 +20,7 @@ use tokio::sync::watch;
 
 use crate::app::{Closing, Running};
 use crate::home::{Home, Lock};
+use crate::jobs::alerts::History;
 use crate::settings::now;
 use crate::{cli, control};
 
@@ -117,6 +118,11 @@ impl Gate {
     /// A number that changes after the ledger did.
     pub(super) fn revision(&self) -> watch::Receiver<u64> {
         self.revision.subscribe()
+    }
+
+    /// What alerts there were and are.
+    pub(super) fn alerts(&self) -> History {
+        History::of(&self.home)
     }
 
     /// Who reads the ledger.

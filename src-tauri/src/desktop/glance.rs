@@ -14,6 +14,7 @@ use store::Questions;
 
 use super::gate::Gate;
 use crate::cli::figure;
+use crate::jobs::alerts::History;
 
 /// The longest name that a menu line shows.
 const NAME: usize = 32;
@@ -35,6 +36,10 @@ pub(super) struct Glance {
     pub(super) last: String,
     /// The last call of today that failed.
     pub(super) error: String,
+    /// What alerts go on.
+    pub(super) alerts: String,
+    /// Whether any does.
+    pub(super) is_alert: bool,
 }
 
 /// Reads the ledger.
@@ -43,10 +48,12 @@ pub(super) struct Glance {
 /// When the ledger cannot be read.
 pub(super) async fn read(gate: &Gate) -> Result<Glance, Problem> {
     let here = gate.here();
-    Arc::clone(gate.readers()).ask(move |ledger| glance(ledger, here)).await
+    let history = gate.alerts();
+    Arc::clone(gate.readers()).ask(move |ledger| glance(ledger, here, &history)).await
 }
 
-fn glance(ledger: &Questions, here: Here) -> Result<Glance, Problem> {
+fn glance(ledger: &Questions, here: Here, history: &History) -> Result<Glance, Problem> {
+    let active = history.active();
     let usage = |parameters: &[(&str, &str)]| {
         let query = Query::parse(Question::Usage, parameters, here)?;
         question::usage(ledger, &query, here.now)
@@ -65,6 +72,12 @@ fn glance(ledger: &Questions, here: Here) -> Result<Glance, Problem> {
     let top =
         today.rows.first().filter(|row| row.figures.cost.is_some_and(|cost| cost != Money::ZERO));
     Ok(Glance {
+        is_alert: !active.is_empty(),
+        alerts: match active.values().next() {
+            None => "No alert".to_owned(),
+            Some(event) if active.len() == 1 => format!("Alert: {}", short(&event.rule)),
+            Some(event) => format!("{} alerts: {}, …", active.len(), short(&event.rule)),
+        },
         title: spent.clone(),
         today: format!("Today {spent} · {}", requests(&today.totals)),
         week: format!("7 days {}", figure::total(&week.totals)),

@@ -20,6 +20,9 @@ use super::show;
 /// The menu follows the ledger at most this often.
 const PACE: Duration = Duration::from_secs(1);
 
+/// Alerts are judged after the change that they are about.
+const AFTER: Duration = Duration::from_secs(1);
+
 /// Nothing the tray says outlives this: midnight comes between two calls, too.
 const STALE: Duration = Duration::from_secs(60);
 
@@ -61,8 +64,15 @@ impl Tray {
             return Ok(());
         }
         let (glance, standing) = &now;
-        let texts =
-            [&glance.today, &glance.week, &glance.month, &glance.top, &glance.last, &glance.error];
+        let texts = [
+            &glance.today,
+            &glance.week,
+            &glance.month,
+            &glance.top,
+            &glance.last,
+            &glance.error,
+            &glance.alerts,
+        ];
         for (line, text) in self.lines.iter().zip(texts) {
             line.set_text(text)?;
         }
@@ -70,7 +80,7 @@ impl Tray {
         let is_shut = matches!(standing, Standing::Shut(_));
         self.icon.set_title(Some(if is_shut { "shut" } else { &*glance.title }))?;
         self.icon.set_tooltip(Some(format!("{}\n{}", glance.today, gate_line(standing))))?;
-        self.icon.set_icon(Some(if is_shut { ICON_ALERT } else { ICON }))?;
+        self.icon.set_icon(Some(if is_shut || glance.is_alert { ICON_ALERT } else { ICON }))?;
         self.shown = Some(now);
         Ok(())
     }
@@ -78,7 +88,7 @@ impl Tray {
 
 fn build(app: &AppHandle) -> tauri::Result<Tray> {
     let line = |id: &str| MenuItem::with_id(app, id, "…", false, None::<&str>);
-    let ids = ["today", "week", "month", "top", "last", "error"];
+    let ids = ["today", "week", "month", "top", "last", "error", "alerts"];
     let lines = ids.into_iter().map(line).collect::<tauri::Result<Vec<_>>>()?;
     let gate = line("gate")?;
     let menu = menu(app, &lines, &gate)?;
@@ -188,6 +198,7 @@ fn copy_base_url(app: &AppHandle, path: &str) {
 pub(super) async fn keep(tray: Tray, gate: Arc<Gate>, app: AppHandle) {
     let tray = Arc::new(std::sync::Mutex::new(tray));
     let (mut revision, mut standing) = (gate.revision(), gate.standing());
+    let mut is_news = false;
     loop {
         let is = standing.borrow_and_update().clone();
         revision.mark_unchanged();
@@ -207,10 +218,11 @@ pub(super) async fn keep(tray: Tray, gate: Arc<Gate>, app: AppHandle) {
             Err(problem) => tracing::debug!("the tray knows nothing new: {problem}"),
         }
         tokio::time::sleep(PACE).await;
-        tokio::select! {
-            changed = revision.changed() => if changed.is_err() { return },
-            changed = standing.changed() => if changed.is_err() { return },
-            () = tokio::time::sleep(STALE) => {}
-        }
+        let patience = if is_news { AFTER } else { STALE };
+        is_news = tokio::select! {
+            changed = revision.changed() => changed.is_ok(),
+            changed = standing.changed() => changed.is_ok(),
+            () = tokio::time::sleep(patience) => false,
+        };
     }
 }

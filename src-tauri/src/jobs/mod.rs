@@ -1,4 +1,5 @@
 //! Small loops beside the traffic, fed by a timer or by what changed. Their rules are pure
 //! functions elsewhere; here is what waits, fetches and tells.
 
+pub(crate) mod alerts;
 pub(crate) mod price_refresh;

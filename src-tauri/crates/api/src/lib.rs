@@ -3,6 +3,7 @@
 //! Questions are plain functions over the ledger; HTTP and the command line both parse
 //! the same parameters into the same [`query::Query`] and print the same types.
 
+pub mod alerts;
 pub mod answer;
 pub mod auth;
 pub mod conversion;
