@@ -19,6 +19,7 @@
 //! Whatever passes by, a scanner holds no more than the path, one key and one kept value. It
 //! tolerates more than JSON inside skipped values and stops at garbage where it walks.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use memchr::memchr2;
@@ -197,16 +198,20 @@ impl Scanner {
             | State::Key
             | State::Colon
             | State::After => match bytes.iter().position(|b| !b.is_ascii_whitespace()) {
-                Some(at) => at + self.between(bytes[at], sink),
+                Some(at) => at + self.between(&bytes[at..], sink),
                 None => bytes.len(),
             },
         }
     }
 
-    /// At a byte outside of tokens that is no white space. Returns 1 if it is taken, else 0.
-    fn between(&mut self, byte: u8, sink: &mut impl Sink) -> usize {
+    /// At a byte outside of tokens that is no white space. Returns how many bytes are taken.
+    fn between(&mut self, bytes: &[u8], sink: &mut impl Sink) -> usize {
+        let byte = bytes[0];
         match (self.state, byte) {
             (State::FirstKey | State::Key, b'"') => {
+                if let Some(taken) = self.whole_key(bytes) {
+                    return taken;
+                }
                 self.token.clear();
                 self.overflowed = false;
                 self.state = State::InKey;
@@ -219,6 +224,9 @@ impl Scanner {
             (State::Value | State::First, b'[') => self.open(Kind::Array, byte, sink),
             (State::Value | State::First, b'"') => {
                 self.begin(Kind::String, sink);
+                if let Some(taken) = self.whole_string(bytes, sink) {
+                    return taken;
+                }
                 self.keep(b"\"");
                 self.state = State::InString;
             }
@@ -235,6 +243,41 @@ impl Scanner {
             _ => self.state = State::Broken,
         }
         1
+    }
+
+    /// Takes a key that came whole and plain, as nearly all do: it needs no copy.
+    fn whole_key(&mut self, bytes: &[u8]) -> Option<usize> {
+        let length = plain_string(&bytes[1..]).filter(|length| *length <= KEY_LIMIT)?;
+        let key = std::str::from_utf8(&bytes[1..=length]).ok()?;
+        if let Some(frame) = self.frames.last() {
+            self.steps.truncate(frame.step);
+        }
+        self.steps.push_str(key);
+        self.state = State::Colon;
+        Some(length + 2)
+    }
+
+    /// Takes a string value that came whole and plain.
+    fn whole_string(&mut self, bytes: &[u8], sink: &mut impl Sink) -> Option<usize> {
+        let length = plain_string(&bytes[1..])?;
+        match self.want {
+            Want::Skip | Want::Walk => {}
+            // The limit counts the quote it begins with and not the one it ends with.
+            Want::Keep(limit) if length < limit => {
+                let json = std::str::from_utf8(&bytes[..length + 2]).ok()?;
+                self.with_path(|path| sink.kept(path, json));
+            }
+            Want::Keep(_) => return None,
+            Want::Count => {
+                let mut text = TextCount::default();
+                text.add_utf8(&bytes[1..=length]);
+                if !text.is_empty() {
+                    self.with_path(|path| sink.counted(path, text));
+                }
+            }
+        }
+        self.state = self.after_value();
+        Some(length + 2)
     }
 
     fn in_object(&self) -> bool {
@@ -295,7 +338,7 @@ impl Scanner {
     /// A value that is not walked is complete.
     fn end(&mut self, sink: &mut impl Sink) {
         if matches!(self.want, Want::Keep(_)) && !self.overflowed {
-            let json = String::from_utf8_lossy(&self.token);
+            let json = text_of(&self.token);
             self.with_path(|path| sink.kept(path, &json));
         }
         self.state = self.after_value();
@@ -345,6 +388,14 @@ impl Scanner {
     fn in_literal(&mut self, bytes: &[u8], sink: &mut impl Sink) -> usize {
         let ends = |b: &u8| matches!(b, b',' | b'}' | b']' | b'"') || b.is_ascii_whitespace();
         let taken = bytes.iter().position(ends);
+        if let (Some(length), Want::Keep(limit)) = (taken, self.want)
+            && (self.token.is_empty() && !self.overflowed && length <= limit)
+            && let Ok(json) = std::str::from_utf8(&bytes[..length])
+        {
+            self.with_path(|path| sink.kept(path, json));
+            self.state = self.after_value();
+            return length;
+        }
         self.keep(&bytes[..taken.unwrap_or(bytes.len())]);
         if taken.is_some() {
             self.end(sink);
@@ -354,13 +405,16 @@ impl Scanner {
 
     fn in_deep(&mut self, bytes: &[u8], sink: &mut impl Sink) -> usize {
         let mut at = 0;
-        for byte in bytes {
+        while let Some(byte) = bytes.get(at) {
             at += 1;
             match byte {
-                b'"' => {
-                    self.state = State::DeepString;
-                    break;
-                }
+                b'"' => match plain_string(&bytes[at..]).filter(|_| self.want != Want::Count) {
+                    Some(length) => at += length + 1,
+                    None => {
+                        self.state = State::DeepString;
+                        break;
+                    }
+                },
                 b'{' | b'[' => self.deep += 1,
                 b'}' | b']' => self.deep -= 1,
                 _ => {}
@@ -456,6 +510,19 @@ impl Sink for Nobody {
     }
 }
 
+/// How long the text of a string is, if all of it has come and nothing in it is escaped.
+fn plain_string(bytes: &[u8]) -> Option<usize> {
+    memchr2(b'"', b'\\', bytes).filter(|end| bytes[*end] == b'"')
+}
+
+/// Bytes as text; nearly always they are.
+fn text_of(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.into(),
+        Err(_) => String::from_utf8_lossy(bytes),
+    }
+}
+
 fn push_decimal(text: &mut String, number: u32) {
     use std::fmt::Write as _;
     if number < 10 {
@@ -494,8 +561,8 @@ fn open_escape(text: &[u8]) -> Option<usize> {
 
 /// Appends the text of a JSON string given without its quotes.
 fn push_unescaped(out: &mut String, inner: &[u8]) {
-    let text = String::from_utf8_lossy(inner);
-    if !text.contains('\\') {
+    let text = text_of(inner);
+    if !inner.contains(&b'\\') {
         out.push_str(&text);
         return;
     }

@@ -51,7 +51,7 @@ impl Shape for Generate {
         match path {
             ["modelVersion" | "model_version"] => name(&mut answer.model, json),
             ["responseId" | "response_id"] => name(&mut answer.id, json),
-            ["usageMetadata" | "usage_metadata"] => self.usage.update(&Members::of(json)),
+            ["usageMetadata" | "usage_metadata"] => self.usage.update_from(json),
             [.., "finishReason" | "finish_reason"] => self.finished(word(json, &FINISHES), answer),
             [.., "blockReason" | "block_reason"] => {
                 if let Some(reason) = word(json, &BLOCKS) {

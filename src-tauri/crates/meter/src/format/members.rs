@@ -42,6 +42,7 @@ impl Members {
         let place = self.0.iter().position(|(known, _)| **known == *key);
         match place {
             Some(_) if json == "null" => {}
+            Some(place) if *self.0[place].1 == *json => {}
             Some(place) => self.0[place].1 = json.into(),
             None if self.0.len() < LIMIT => self.0.push((key.into(), json.into())),
             None => {}
@@ -52,11 +53,21 @@ impl Members {
     /// replaces what was more than zero.
     pub(super) fn update(&mut self, later: &Self) {
         for (key, json) in &later.0 {
-            let is_lost = Count::parse(json).is_some_and(Count::is_zero)
-                && self.count(key).is_some_and(|count| !count.is_zero());
-            if !is_lost {
-                self.set(key, json);
-            }
+            self.update_one(key, json);
+        }
+    }
+
+    /// The same from the snapshot's JSON, for streams that tell it with every chunk.
+    pub(super) fn update_from(&mut self, json: &str) {
+        Scanner::default().push(json.as_bytes(), &mut Later(self));
+    }
+
+    fn update_one(&mut self, key: &str, json: &str) {
+        let is_lost = may_be_zero(json)
+            && Count::parse(json).is_some_and(Count::is_zero)
+            && self.count(key).is_some_and(|count| !count.is_zero());
+        if !is_lost {
+            self.set(key, json);
         }
     }
 
@@ -94,6 +105,27 @@ impl Sink for Members {
     }
 }
 
+/// Members of a later snapshot, on their way into these.
+struct Later<'a>(&'a mut Members);
+
+impl Sink for Later<'_> {
+    fn want(&mut self, path: &[&str], _kind: Kind) -> Want {
+        if path.is_empty() { Want::Walk } else { Want::Keep(USAGE_LIMIT) }
+    }
+
+    fn kept(&mut self, path: &[&str], json: &str) {
+        if let [key] = path {
+            self.0.update_one(key, json);
+        }
+    }
+}
+
+/// Whether a look at the number is needed to tell.
+fn may_be_zero(json: &str) -> bool {
+    let is_plain = json.bytes().all(|digit| digit.is_ascii_digit());
+    !is_plain || json.starts_with('0')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,7 +133,12 @@ mod tests {
     #[test]
     fn members_are_replaced_whole_and_never_by_nothing() {
         let mut members = Members::of(r#"{"a":1,"b":[1,2],"c":{"d":null},"e":0,"f":7}"#);
-        members.update(&Members::of(r#"{"a":0,"b":[3],"c":null,"e":5,"g\"":0}"#));
-        assert_eq!(members.json(), r#"{"a":1,"b":[3],"c":{"d":null},"e":5,"f":7,"g\"":0}"#);
+        let later = r#"{"a":0,"b":[3],"c":null,"e":5,"g\"":0}"#;
+        let merged = r#"{"a":1,"b":[3],"c":{"d":null},"e":5,"f":7,"g\"":0}"#;
+        let mut streamed = members.clone();
+        streamed.update_from(later);
+        assert_eq!(streamed.json(), merged);
+        members.update(&Members::of(later));
+        assert_eq!(members.json(), merged);
     }
 }

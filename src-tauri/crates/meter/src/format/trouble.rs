@@ -82,6 +82,9 @@ impl Trouble {
 
     /// What has been collected, if it is anything; begins anew.
     pub(crate) fn take(&mut self) -> Option<Failure> {
+        if self.fields.is_empty() {
+            return None;
+        }
         let fields = std::mem::take(&mut self.fields);
         let words = || WORDS.iter().filter_map(|path| fields.text(path));
         let word = words().find(|word| word.parse::<f64>().is_err()).or_else(|| words().next());
