@@ -1,5 +1,5 @@
 # Thin: each target is one thing a person types.
-.PHONY: run ui test test-ui test-desktop soak bench fuzz lint package setup
+.PHONY: run ui test test-ui test-desktop soak bench bench-micro fuzz lint package setup
 
 CARGO ?= cargo
 
@@ -47,8 +47,11 @@ package: setup ## a .deb of the app, in target/release/bundle
 soak: setup ## what takes longer: a hundred kills, half a gigabyte up
 	TOLLGATE_SOAK=1 $(CARGO) test --locked --test it -- --nocapture soak
 
-bench: ## a table against named baselines
+bench: bench-micro ## a table against named baselines
 	$(CARGO) run --release --locked -p bench
+
+bench-micro: ## what each format costs to read, by the megabyte and by the stream; rating; recording
+	$(CARGO) run --release --locked -p bench --bin micro
 
 fuzz: ## attacks every reader of outside bytes for FUZZ_SECONDS (default 60)
 	$(CARGO) run --release --locked --manifest-path tests/fuzz/Cargo.toml

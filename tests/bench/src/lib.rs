@@ -19,6 +19,8 @@ mod subject;
 mod table;
 mod tollgate;
 pub mod upstream;
+mod valgrind;
 mod wire;
+mod works;
 
 pub use run::{Baseline, Plan, run};

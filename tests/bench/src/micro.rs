@@ -1,145 +1,95 @@
-//! What reading and rating cost by themselves: CPU time, and instructions under valgrind,
-//! which are the same on a busy machine.
+//! What reading, rating and recording cost by themselves: CPU time, and, counted by valgrind,
+//! instructions and allocations, which are the same on a busy machine.
 
-use std::hint::black_box;
-use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
-use meter::Timestamp;
-use meter::format::assist::{Strip, ask};
-use meter::format::{End, Reader};
-use meter::price::{Book, Query, rate};
-use meter::provider::{Provider, Providers};
-use meter::receipt::Kind;
-use meter::request::{Asked, RequestScanner};
-use meter::usage::{Factor, UsageLine};
+use meter::price::Book;
 
 use crate::process::Cpu;
-use crate::streams::{SHAPES, Shape};
+use crate::streams::SHAPES;
 use crate::table::{Table, time};
 use crate::upstream::CHUNKS;
+use crate::valgrind::{Counts, counts};
+use crate::works::{Work, others, streams};
 
-const MEGABYTE: usize = 1_000_000;
 /// How long each work is repeated to learn its time.
 const ENOUGH: Duration = Duration::from_millis(300);
-/// Repetitions under valgrind; the first is taken off, so that set-up does not count.
-const REPEATS: u64 = 5;
+/// What the compiled-in price book may add to the program.
+const BOOK_LIMIT: usize = 600_000;
 
-/// Something that can be done over and over.
-struct Work {
-    name: String,
-    once: Box<dyn FnMut()>,
+/// What one work came to, each time it is done.
+struct Cost {
+    nanos: i64,
+    counts: Option<Counts>,
 }
 
-fn work(name: String, once: impl FnMut() + 'static) -> Work {
-    Work { name, once: Box::new(once) }
-}
-
-/// All of them; streams twice, by the megabyte and by the stream of so many chunks.
-fn works() -> Vec<Work> {
-    let streams = SHAPES.iter().flat_map(|shape| {
-        let by_chunk = shape.pieces(CHUNKS as usize);
-        let by_length = shape.of_length(MEGABYTE);
-        let name = shape.name;
-        [
-            work(format!("{name}: {CHUNKS} chunks"), move || read(shape, &by_chunk)),
-            work(format!("{name}: 1 MB"), move || read(shape, &by_length)),
-        ]
-    });
-    streams.chain(requests()).chain([stripping(), rating()]).collect()
-}
-
-fn read(shape: &Shape, pieces: &[Vec<u8>]) {
-    let provider = Providers::built_in().get("openai").expect("it is built in");
-    let mut reader = Reader::new(Some(shape.format), provider);
-    reader.head(200, &|name| (name == "content-type").then_some(shape.content_type));
-    for piece in pieces {
-        black_box(reader.push(piece));
-    }
-    let reading = black_box(reader.finish(End::Complete, &Asked::default()));
-    assert!(!reading.lines.is_empty(), "{} was not understood", shape.name);
-}
-
-fn requests() -> [Work; 3] {
-    let prompt = "Say in one sentence what the paragraph is about. ";
-    let body = |times: usize| {
-        format!(
-            r#"{{"model":"gpt-4o-mini","messages":[{{"role":"user","content":"{}"}}],"stream":true}}"#,
-            prompt.repeat(times)
-        )
-        .into_bytes()
-    };
-    let (small, large) = (body(20), body(MEGABYTE / prompt.len()));
-    let assisted = small.clone();
-    [
-        work(format!("request: {} bytes", small.len()), move || scan(&small)),
-        work("request: 1 MB".into(), move || scan(&large)),
-        work(format!("usage assist: ask in {} bytes", assisted.len()), move || {
-            assert!(black_box(ask(&assisted)).is_some());
-        }),
-    ]
-}
-
-fn scan(body: &[u8]) {
-    let route = Provider::declared("any", "http://any.test").route("POST", "/v1/chat/completions");
-    let mut scanner = RequestScanner::new(&route, Some("application/json"));
-    for piece in body.chunks(16 * 1024) {
-        scanner.push(piece);
-    }
-    scanner.finish();
-    assert!(black_box(scanner.asked()).stream);
-}
-
-fn stripping() -> Work {
-    let pieces = SHAPES[0].pieces(CHUNKS as usize);
-    work(format!("usage assist: strip {CHUNKS} chunks"), move || {
-        let mut strip = Strip::default();
-        for piece in &pieces {
-            black_box(strip.push(piece));
-        }
-        black_box(strip.finish());
-    })
-}
-
-fn rating() -> Work {
-    let reported = |factor: Factor, count: u64| UsageLine::reported(factor, count);
-    let lines = [
-        reported(Factor::InputText, 100),
-        reported(Factor::InputCacheRead, 20),
-        reported(Factor::OutputText, 200),
-    ];
-    work("rate a receipt of 3 lines".into(), move || {
-        let query = Query {
-            provider: "openai",
-            host: Some("api.openai.com"),
-            model_requested: Some("gpt-4o-mini"),
-            model_served: Some("gpt-4o-mini-2024-07-18"),
-            kind: Kind::Chat,
-            at: Timestamp::from_millis(1_795_132_800_000),
-            took_ms: None,
-            service_tier: Some("default"),
-            region: None,
-            local: false,
-            reported_cost: None,
-            lines: &lines,
-        };
-        assert!(black_box(rate(Book::built_in(), &query)).cost.is_some());
-    })
-}
-
-/// Prints a row for each; with valgrind also its instructions.
-pub fn run(counts_instructions: bool) -> anyhow::Result<()> {
-    let headings = ["", "CPU time", if counts_instructions { "instructions" } else { "" }];
+/// Prints the tables; counting with valgrind is left out where it is not installed.
+pub fn run() -> anyhow::Result<()> {
+    let first_other = streams().len();
+    let costs = streams().into_iter().enumerate().map(|(at, work)| cost(at, work));
+    let costs: Vec<Cost> = costs.collect::<anyhow::Result<_>>()?;
+    println!("{}", table_of_streams(&costs));
+    let headings = ["", "CPU", "instructions", "allocations"];
     let mut table = Table::new(headings);
-    for (at, mut work) in works().into_iter().enumerate() {
-        let nanos = i64::try_from(cpu_time(&mut work.once).as_nanos())?;
-        let instructions =
-            if counts_instructions { thousands(instructions(at)?) } else { String::new() };
-        table.row([work.name, time(nanos), instructions]);
+    for (at, work) in others().into_iter().enumerate() {
+        let name = work.name.clone();
+        let cost = cost(first_other + at, work)?;
+        table.row([
+            name,
+            time(cost.nanos),
+            told(cost.counts, |c| c.instructions),
+            told(cost.counts, |c| c.allocations),
+        ]);
     }
     println!("{table}");
+    let book = Book::built_in_size();
+    println!(
+        "price book in the program: {} bytes (at most {})",
+        thousands(book as u64),
+        thousands(BOOK_LIMIT as u64)
+    );
     Ok(())
+}
+
+/// A row a format, with what a megabyte costs next to that of the cheapest.
+fn table_of_streams(costs: &[Cost]) -> Table {
+    let chunks = format!("{CHUNKS} chunks: CPU");
+    let headings = [
+        "stream of",
+        "1 MB: instructions",
+        "CPU",
+        "x cheapest",
+        &chunks,
+        "instructions",
+        "allocations",
+    ];
+    let mut table = Table::new(headings);
+    // Instructions, if they were counted: CPU time depends on what else the machine does.
+    let weight = |cost: &Cost| cost.counts.map_or(cost.nanos as f64, |c| c.instructions as f64);
+    let pairs = || costs.chunks_exact(2);
+    let cheapest = pairs().map(|pair| weight(&pair[1])).fold(f64::INFINITY, f64::min);
+    for (shape, pair) in SHAPES.iter().zip(pairs()) {
+        let (stream, megabyte) = (&pair[0], &pair[1]);
+        table.row([
+            shape.name.to_owned(),
+            told(megabyte.counts, |counts| counts.instructions),
+            time(megabyte.nanos),
+            format!("{:.2}", weight(megabyte) / cheapest),
+            time(stream.nanos),
+            told(stream.counts, |counts| counts.instructions),
+            told(stream.counts, |counts| counts.allocations),
+        ]);
+    }
+    table
+}
+
+fn cost(at: usize, mut work: Work) -> anyhow::Result<Cost> {
+    let nanos = i64::try_from(cpu_time(&mut work.once).as_nanos())?;
+    let share = |counts: Counts| Counts {
+        instructions: counts.instructions / work.of,
+        allocations: counts.allocations / work.of,
+    };
+    Ok(Cost { nanos: nanos / work.of.cast_signed(), counts: counts(at)?.map(share) })
 }
 
 /// Of one repetition.
@@ -163,29 +113,14 @@ fn cpu_time(once: &mut dyn FnMut()) -> Duration {
 
 /// Does work number `at` so many times: what runs under valgrind.
 pub fn repeat(at: usize, times: u64) {
-    let mut work = works().swap_remove(at);
+    let mut work = streams().into_iter().chain(others()).nth(at).expect("a work of this number");
     for _ in 0..times {
         (work.once)();
     }
 }
 
-/// Of one repetition.
-fn instructions(at: usize) -> anyhow::Result<u64> {
-    let (one, all) = (count(at, 1)?, count(at, REPEATS)?);
-    Ok(all.saturating_sub(one) / (REPEATS - 1))
-}
-
-fn count(at: usize, times: u64) -> anyhow::Result<u64> {
-    let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(std::env::current_exe()?)
-        .args(["repeat", &at.to_string(), &times.to_string()])
-        .output()
-        .context("valgrind cannot be run\nInstall it: `sudo apt-get install valgrind`")?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "valgrind failed:\n{said}");
-    let line = said.lines().find_map(|line| line.split("Collected : ").nth(1));
-    line.and_then(|number| number.trim().parse().ok()).context("valgrind collected nothing")
+fn told(counts: Option<Counts>, which: fn(Counts) -> u64) -> String {
+    counts.map_or_else(|| "?".into(), |counts| thousands(which(counts)))
 }
 
 fn thousands(number: u64) -> String {

@@ -9,15 +9,17 @@ pub(crate) struct Shape {
     pub(crate) format: Format,
     pub(crate) content_type: &'static str,
     start: &'static str,
-    /// `@` stands for the text.
+    /// `@` stands for the text, `#` for the chunk's number. Of binary frames each line is one:
+    /// its event type, a space, its payload.
     chunk: &'static str,
     end: &'static str,
 }
 
 const EVENTS: &str = "text/event-stream";
+const FRAMES: &str = "application/vnd.amazon.eventstream";
 
 /// One of each framing and format; texts and names as long as they are in real traffic.
-pub(crate) const SHAPES: [Shape; 6] = [
+pub(crate) const SHAPES: [Shape; 10] = [
     Shape {
         name: "openai-chat",
         format: Format::OpenaiChat,
@@ -89,7 +91,7 @@ pub(crate) const SHAPES: [Shape; 6] = [
         content_type: EVENTS,
         start: "",
         chunk: concat!(
-            r#"data: {"candidates": [{"content": {"parts": [{"text": "@"}],"role": "model"},"index": 0}],"usageMetadata": {"promptTokenCount": 120,"candidatesTokenCount": 7,"totalTokenCount": 127,"promptTokensDetails": [{"modality": "TEXT","tokenCount": 120}]},"modelVersion": "gemini-3-flash","responseId": "Zk9nab"}"#,
+            r#"data: {"candidates": [{"content": {"parts": [{"text": "@"}],"role": "model"},"index": 0}],"usageMetadata": {"promptTokenCount": 120,"candidatesTokenCount": #,"totalTokenCount": 320,"promptTokensDetails": [{"modality": "TEXT","tokenCount": 120}]},"modelVersion": "gemini-3-flash","responseId": "Zk9nab"}"#,
             "\r\n\r\n"
         ),
         end: concat!(
@@ -103,7 +105,7 @@ pub(crate) const SHAPES: [Shape; 6] = [
         content_type: "application/json",
         start: "[",
         chunk: concat!(
-            r#"{"candidates": [{"content": {"parts": [{"text": "@"}],"role": "model"},"index": 0}],"usageMetadata": {"promptTokenCount": 120,"candidatesTokenCount": 7,"totalTokenCount": 127,"promptTokensDetails": [{"modality": "TEXT","tokenCount": 120}]},"modelVersion": "gemini-3-flash","responseId": "Zk9nab"}"#,
+            r#"{"candidates": [{"content": {"parts": [{"text": "@"}],"role": "model"},"index": 0}],"usageMetadata": {"promptTokenCount": 120,"candidatesTokenCount": #,"totalTokenCount": 320,"promptTokensDetails": [{"modality": "TEXT","tokenCount": 120}]},"modelVersion": "gemini-3-flash","responseId": "Zk9nab"}"#,
             "\r\n,\r\n"
         ),
         end: concat!(
@@ -112,7 +114,7 @@ pub(crate) const SHAPES: [Shape; 6] = [
         ),
     },
     Shape {
-        name: "ollama",
+        name: "ollama-native",
         format: Format::Ollama,
         content_type: "application/x-ndjson",
         start: "",
@@ -125,6 +127,77 @@ pub(crate) const SHAPES: [Shape; 6] = [
             "\n"
         ),
     },
+    Shape {
+        name: "mistral-chat",
+        format: Format::OpenaiChat,
+        content_type: EVENTS,
+        start: concat!(
+            r#"data: {"id":"6c1f0b7a9d3e4f21b0c5a8d7e6f40312","object":"chat.completion.chunk","created":1790000000,"model":"mistral-large-latest","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}"#,
+            "\n\n"
+        ),
+        chunk: concat!(
+            r#"data: {"id":"6c1f0b7a9d3e4f21b0c5a8d7e6f40312","object":"chat.completion.chunk","created":1790000000,"model":"mistral-large-latest","choices":[{"index":0,"delta":{"content":"@"},"finish_reason":null}],"p":"abcdefghij"}"#,
+            "\n\n"
+        ),
+        end: concat!(
+            r#"data: {"id":"6c1f0b7a9d3e4f21b0c5a8d7e6f40312","object":"chat.completion.chunk","created":1790000000,"model":"mistral-large-latest","choices":[{"index":0,"delta":{"content":""},"finish_reason":"stop"}],"usage":{"prompt_tokens":120,"completion_tokens":200,"total_tokens":320,"num_cached_tokens":0}}"#,
+            "\n\ndata: [DONE]\n\n"
+        ),
+    },
+    Shape {
+        name: "cohere-chat",
+        format: Format::CohereChat,
+        content_type: EVENTS,
+        start: concat!(
+            "event: message-start\n",
+            r#"data: {"id":"29f14a5a-11de-4cae-9800-25e4747408ea","type":"message-start","delta":{"message":{"role":"assistant","content":[],"tool_plan":"","tool_calls":[],"citations":[]}}}"#,
+            "\n\nevent: content-start\n",
+            r#"data: {"type":"content-start","index":0,"delta":{"message":{"content":{"type":"text","text":""}}}}"#,
+            "\n\n"
+        ),
+        chunk: concat!(
+            "event: content-delta\n",
+            r#"data: {"type":"content-delta","index":0,"delta":{"message":{"content":{"text":"@"}}}}"#,
+            "\n\n"
+        ),
+        end: concat!(
+            "event: content-end\n",
+            r#"data: {"type":"content-end","index":0}"#,
+            "\n\nevent: message-end\n",
+            r#"data: {"type":"message-end","delta":{"finish_reason":"COMPLETE","usage":{"billed_units":{"input_tokens":120,"output_tokens":200},"tokens":{"input_tokens":180,"output_tokens":202},"cached_tokens":0}}}"#,
+            "\n\ndata: [DONE]\n\n"
+        ),
+    },
+    Shape {
+        name: "dashscope",
+        format: Format::Dashscope,
+        content_type: EVENTS,
+        start: "",
+        chunk: concat!(
+            "id:#\nevent:result\n:HTTP_STATUS/200\n",
+            r#"data:{"output":{"choices":[{"message":{"content":"@","role":"assistant"},"finish_reason":"null"}]},"usage":{"total_tokens":320,"input_tokens":120,"output_tokens":#},"request_id":"ea8dbf8a-3b1e-9e4f-a8f3-1c6d1b2f0a57"}"#,
+            "\n\n"
+        ),
+        end: concat!(
+            "id:999\nevent:result\n:HTTP_STATUS/200\n",
+            r#"data:{"output":{"choices":[{"message":{"content":"","role":"assistant"},"finish_reason":"stop"}]},"usage":{"total_tokens":320,"input_tokens":120,"output_tokens":200},"request_id":"ea8dbf8a-3b1e-9e4f-a8f3-1c6d1b2f0a57"}"#,
+            "\n\n"
+        ),
+    },
+    Shape {
+        name: "bedrock-converse",
+        format: Format::BedrockConverse,
+        content_type: FRAMES,
+        start: r#"messageStart {"p":"abcdefgh","role":"assistant"}"#,
+        chunk: r#"contentBlockDelta {"contentBlockIndex":0,"delta":{"text":"@"},"p":"abcdefghijklmno"}"#,
+        end: concat!(
+            r#"contentBlockStop {"contentBlockIndex":0,"p":"abc"}"#,
+            "\n",
+            r#"messageStop {"p":"abcdefg","stopReason":"end_turn"}"#,
+            "\n",
+            r#"metadata {"metrics":{"latencyMs":900},"p":"abcde","usage":{"inputTokens":120,"outputTokens":200,"totalTokens":320,"cacheReadInputTokens":0,"cacheWriteInputTokens":0}}"#
+        ),
+    },
 ];
 
 /// About what one token's text is.
@@ -133,15 +206,57 @@ const TEXT: &str = " words";
 impl Shape {
     /// The stream's pieces as they arrive: `chunks` of content between its beginning and its end.
     pub(crate) fn pieces(&self, chunks: usize) -> Vec<Vec<u8>> {
-        let chunk = self.chunk.replace('@', TEXT).into_bytes();
-        let start = std::iter::once(self.start.as_bytes().to_vec());
-        let content = std::iter::repeat_n(chunk, chunks);
-        start.chain(content).chain([self.end.as_bytes().to_vec()]).collect()
+        let chunk = self.chunk.replace('@', TEXT);
+        let start = std::iter::once(self.wire(self.start));
+        let content =
+            (1..=chunks).map(|number| self.wire(&chunk.replace('#', &number.to_string())));
+        start.chain(content).chain([self.wire(self.end)]).collect()
+    }
+
+    /// A part as it goes over the wire.
+    fn wire(&self, part: &str) -> Vec<u8> {
+        if self.content_type != FRAMES {
+            return part.as_bytes().to_vec();
+        }
+        part.lines()
+            .filter_map(|line| line.split_once(' '))
+            .flat_map(|(event, json)| frame(event, json))
+            .collect()
     }
 
     /// At least `length` bytes of it, in pieces as a busy socket gives them.
     pub(crate) fn of_length(&self, length: usize) -> Vec<Vec<u8>> {
-        let chunks = length.div_ceil(self.chunk.len() + TEXT.len() - 1);
-        self.pieces(chunks).concat().chunks(16 * 1024).map(<[u8]>::to_vec).collect()
+        let chunk = self.wire(&self.chunk.replace('@', TEXT)).len();
+        self.pieces(length.div_ceil(chunk)).concat().chunks(16 * 1024).map(<[u8]>::to_vec).collect()
     }
+}
+
+/// A frame of the AWS event stream
+/// (smithy.io/2.0/aws/amazon-eventstream.html, read 2026-11-20).
+fn frame(event: &str, json: &str) -> Vec<u8> {
+    let headers: Vec<u8> =
+        [(":event-type", event), (":content-type", "application/json"), (":message-type", "event")]
+            .into_iter()
+            .flat_map(|(name, value)| string_header(name, value))
+            .collect();
+    let total = 16 + headers.len() + json.len();
+    let mut frame: Vec<u8> = [total, headers.len()]
+        .into_iter()
+        .flat_map(|length| (length as u32).to_be_bytes())
+        .collect();
+    frame.extend(crc32fast::hash(&frame).to_be_bytes());
+    frame.extend(headers);
+    frame.extend_from_slice(json.as_bytes());
+    frame.extend(crc32fast::hash(&frame).to_be_bytes());
+    frame
+}
+
+/// Kind 7 is a string; its length takes two bytes, the name's one.
+fn string_header(name: &str, value: &str) -> Vec<u8> {
+    let mut header = vec![name.len() as u8];
+    header.extend_from_slice(name.as_bytes());
+    header.push(7);
+    header.extend((value.len() as u16).to_be_bytes());
+    header.extend_from_slice(value.as_bytes());
+    header
 }

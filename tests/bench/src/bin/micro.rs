@@ -1,16 +1,13 @@
-//! What reading answers and requests and rating them cost by themselves.
+//! What reading answers and requests, rating and recording cost by themselves.
 
 use clap::{Parser, Subcommand};
 
-/// Measures the readers, each wire format alone.
+/// Measures the readers, each wire format alone, then rating and recording.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Also counts instructions, with valgrind
-    #[arg(long)]
-    instructions: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -24,7 +21,7 @@ fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     match arguments.command {
         Some(Command::Repeat { work, times }) => bench::micro::repeat(work, times),
-        None => bench::micro::run(arguments.instructions)?,
+        None => bench::micro::run()?,
     }
     Ok(())
 }

@@ -23,8 +23,11 @@ const MOST_SEEDS: usize = 2000;
 /// Every so many inputs one is pumped up to these lengths.
 const PUMP_EVERY: u64 = 150;
 const PUMP: [usize; 2] = [64 * 1024, 512 * 1024];
-/// Slower than this many times linear is quadratic, if it is also slow.
+/// Slower than this many times linear may be quadratic, if it is also slow.
 const SLOPE: u32 = 4;
+/// And is, if twice the length takes this many times as long: a body whose first thing that
+/// can be read at all ends late is quick when it is short, but then grows by two.
+const TWICE: u32 = 3;
 const SLOW: Duration = Duration::from_millis(400);
 
 static IS_CHECKING: AtomicBool = AtomicBool::new(false);
@@ -167,16 +170,16 @@ impl Run {
         };
         let (Some(quick), Some(slow)) = (time(self, &short), time(self, &long)) else { return };
         let growth = u32::try_from(long.len() / short.len()).unwrap_or(u32::MAX);
-        // Once more, in case the machine was busy.
         if slow > SLOW && slow > quick * growth * SLOPE {
-            let Some(again) = time(self, &long) else { return };
-            if again > SLOW
-                && again > quick * growth * SLOPE
-                && !self.found.contains(&"slow".into())
-            {
+            let longer = grow(2 * PUMP[1]);
+            let (Some(again), Some(slower)) = (time(self, &long), time(self, &longer)) else {
+                return;
+            };
+            if slower > again * TWICE && !self.found.contains(&"slow".into()) {
                 self.found.push("slow".into());
                 let path = keep(self.target, &long);
                 let times = format!("{quick:?} for {}, {again:?} for {}", short.len(), long.len());
+                let times = format!("{times}, {slower:?} for {}", longer.len());
                 println!("{}: {times}\n  kept as {}", self.target.name, path.display());
             }
         }

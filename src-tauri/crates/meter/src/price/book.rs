@@ -87,6 +87,11 @@ impl Book {
         &BOOK
     }
 
+    /// How many bytes of the program the built-in book takes.
+    pub fn built_in_size() -> usize {
+        BUILT_IN.2.iter().map(|(id, text)| id.len() + text.len()).sum()
+    }
+
     /// A book from files, by provider id, all of them checked. `hash` identifies it on receipts.
     pub fn read<'f>(
         hash: &str,
