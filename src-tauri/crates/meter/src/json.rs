@@ -575,11 +575,16 @@ fn push_unescaped(out: &mut String, inner: &[u8]) {
 /// The text of a JSON string with its quotes, or of any other scalar as it stands.
 pub(crate) fn plain(json: &str) -> String {
     let mut out = String::new();
+    push_plain(&mut out, json);
+    out
+}
+
+/// The same, behind what is there.
+pub(crate) fn push_plain(out: &mut String, json: &str) {
     match json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-        Some(inner) => push_unescaped(&mut out, inner.as_bytes()),
+        Some(inner) => push_unescaped(out, inner.as_bytes()),
         None => out.push_str(json),
     }
-    out
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! A small JSON object, flat: dotted paths and the scalars there. Made for usage objects.
 
-use crate::json::{Kind, Scanner, Sink, Want, plain};
+use crate::json::{Kind, Scanner, Sink, Want, push_plain};
 use crate::money::Money;
 use crate::usage::Count;
 
@@ -98,6 +98,10 @@ impl Leaves {
     /// Takes over what a later snapshot says: a field that it lacks stays, and a zero never
     /// replaces what was more than zero.
     pub(crate) fn update(&mut self, later: &Self) {
+        if self.is_replaced_by(later) {
+            self.clone_from(later);
+            return;
+        }
         let mut merged = Self::default();
         for (path, old) in self.all() {
             let is_zero = |text: &str| Count::parse(text).is_some_and(Count::is_zero);
@@ -113,6 +117,17 @@ impl Leaves {
             }
         }
         *self = merged;
+    }
+
+    /// The later snapshot has the same fields and no zero, as in most streams.
+    fn is_replaced_by(&self, later: &Self) -> bool {
+        let is_more = |value: &str| {
+            !value.starts_with('0') && value.bytes().all(|digit| digit.is_ascii_digit())
+        };
+        self.spots.len() == later.spots.len()
+            && self.all().zip(later.all()).all(|((path, old), (later_path, new))| {
+                path == later_path && (old == new || is_more(new))
+            })
     }
 
     /// Sets one value, replacing what was there.
@@ -147,7 +162,19 @@ impl Sink for Leaves {
     }
 
     fn kept(&mut self, path: &[&str], json: &str) {
-        self.put(&path.join("."), &plain(json));
+        let start = self.text.len();
+        for (depth, step) in path.iter().enumerate() {
+            if depth > 0 {
+                self.text.push('.');
+            }
+            self.text.push_str(step);
+        }
+        let value = self.text.len();
+        push_plain(&mut self.text, json);
+        match self.text.len() {
+            ..=LIMIT => self.spots.push(Spot { path: start, value, end: self.text.len() }),
+            _ => self.text.truncate(start),
+        }
     }
 }
 
@@ -170,6 +197,18 @@ mod tests {
         assert_eq!(items.len(), 2);
         assert_eq!(items[0].count("v.x"), Some(Count::whole(2)));
         assert_eq!(leaves.under("a").text("b"), Some("17"));
+    }
+
+    #[test]
+    fn a_snapshot_with_the_same_fields_wins_as_any_other_does() {
+        for later in
+            [r#"{"a":5,"b":{"c":7}}"#, r#"{"a":5,"b":{"c":0}}"#, r#"{"a":5,"b":{"c":"00"}}"#]
+        {
+            let mut leaves = Leaves::of(r#"{"a":4,"b":{"c":7}}"#);
+            leaves.update(&Leaves::of(later));
+            let all: Vec<_> = leaves.all().collect();
+            assert_eq!(all, [("a", "5"), ("b.c", "7")], "{later}");
+        }
     }
 
     #[test]

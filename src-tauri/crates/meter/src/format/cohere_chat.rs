@@ -16,8 +16,18 @@ use crate::usage::{Count, Factor};
 /// Reads chats.
 #[derive(Debug, Default)]
 pub(super) struct Chat {
-    /// What the current event is, in either version's word.
-    event: Option<Box<str>>,
+    event: Event,
+}
+
+/// What the current document says it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Event {
+    /// Nothing: a plain answer does not say.
+    #[default]
+    Unnamed,
+    /// The stream's last word, in either version's.
+    Last,
+    Other,
 }
 
 impl Shape for Chat {
@@ -43,7 +53,12 @@ impl Shape for Chat {
 
     fn kept(&mut self, path: &[&str], json: &str, answer: &mut Answer) {
         match path {
-            ["type" | "event_type"] => self.event = Some(plain(json).into()),
+            ["type" | "event_type"] => {
+                self.event = match json {
+                    r#""message-end""# | r#""stream-end""# => Event::Last,
+                    _ => Event::Other,
+                };
+            }
             ["id"] | [.., "response_id"] => name(&mut answer.id, json),
             ["model"] => name(&mut answer.model, json),
             [.., "usage" | "meta"] => answer.snapshot(json),
@@ -56,10 +71,10 @@ impl Shape for Chat {
     }
 
     fn document(&mut self, document: Document<'_>, answer: &mut Answer) {
-        let event = self.event.take();
-        let is_last = matches!(event.as_deref(), Some("message-end" | "stream-end"));
-        if is_last || document == Document::Whole && event.is_none() {
-            answer.complete();
+        match std::mem::take(&mut self.event) {
+            Event::Last => answer.complete(),
+            Event::Unnamed if document == Document::Whole => answer.complete(),
+            Event::Unnamed | Event::Other => {}
         }
     }
 

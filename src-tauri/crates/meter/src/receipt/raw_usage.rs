@@ -23,6 +23,9 @@ impl RawUsage {
 
 /// Valid JSON without the white space between its tokens.
 fn without_layout(json: &str) -> String {
+    if !json.bytes().any(|byte| byte.is_ascii_whitespace()) {
+        return json.into();
+    }
     let (mut in_string, mut escaped) = (false, false);
     let keep = |c: &char| {
         let kept = in_string || !c.is_ascii_whitespace();
