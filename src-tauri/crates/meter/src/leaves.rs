@@ -29,8 +29,15 @@ impl Leaves {
     /// Reads JSON text; of garbage as much as makes sense.
     pub(crate) fn of(json: &str) -> Self {
         let mut leaves = Self::default();
-        Scanner::default().push(json.as_bytes(), &mut leaves);
+        leaves.read(json);
         leaves
+    }
+
+    /// The same, into what is there already.
+    pub(crate) fn read(&mut self, json: &str) {
+        self.text.clear();
+        self.spots.clear();
+        Scanner::default().push(json.as_bytes(), self);
     }
 
     /// There is nothing.
@@ -98,10 +105,6 @@ impl Leaves {
     /// Takes over what a later snapshot says: a field that it lacks stays, and a zero never
     /// replaces what was more than zero.
     pub(crate) fn update(&mut self, later: &Self) {
-        if self.is_replaced_by(later) {
-            self.clone_from(later);
-            return;
-        }
         let mut merged = Self::default();
         for (path, old) in self.all() {
             let is_zero = |text: &str| Count::parse(text).is_some_and(Count::is_zero);
@@ -120,7 +123,7 @@ impl Leaves {
     }
 
     /// The later snapshot has the same fields and no zero, as in most streams.
-    fn is_replaced_by(&self, later: &Self) -> bool {
+    pub(crate) fn is_replaced_by(&self, later: &Self) -> bool {
         let is_more = |value: &str| {
             !value.starts_with('0') && value.bytes().all(|digit| digit.is_ascii_digit())
         };
@@ -205,9 +208,12 @@ mod tests {
             [r#"{"a":5,"b":{"c":7}}"#, r#"{"a":5,"b":{"c":0}}"#, r#"{"a":5,"b":{"c":"00"}}"#]
         {
             let mut leaves = Leaves::of(r#"{"a":4,"b":{"c":7}}"#);
-            leaves.update(&Leaves::of(later));
+            let later_leaves = Leaves::of(later);
+            leaves.update(&later_leaves);
             let all: Vec<_> = leaves.all().collect();
             assert_eq!(all, [("a", "5"), ("b.c", "7")], "{later}");
+            let before = Leaves::of(r#"{"a":4,"b":{"c":7}}"#);
+            assert_eq!(before.is_replaced_by(&later_leaves), later_leaves == leaves, "{later}");
         }
     }
 

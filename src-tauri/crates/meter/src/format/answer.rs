@@ -35,7 +35,11 @@ pub(crate) struct Answer {
     finish: Vec<Box<str>>,
     /// The usage as merged from every snapshot.
     pub(crate) usage: Leaves,
-    pub(crate) usage_raw: Option<RawUsage>,
+    usage_raw: Option<RawUsage>,
+    /// The latest snapshot, not checked yet: only the last one is kept.
+    latest: String,
+    /// Room for the next snapshot.
+    spare: Leaves,
     /// Characters of the answer: text, tool arguments, visible reasoning.
     pub(crate) text: TextCount,
     pub(crate) lines: Vec<UsageLine>,
@@ -75,27 +79,49 @@ impl Answer {
 
     /// A snapshot of the usage so far: the last one wins, field by field.
     pub(crate) fn snapshot(&mut self, json: &str) {
-        let usage = Leaves::of(json);
-        if usage.is_empty() {
-            return;
+        let mut usage = std::mem::take(&mut self.spare);
+        usage.read(json);
+        if !usage.is_empty() {
+            if self.usage.is_empty() || self.usage.is_replaced_by(&usage) {
+                std::mem::swap(&mut self.usage, &mut usage);
+            } else {
+                self.usage.update(&usage);
+            }
+            self.latest.clear();
+            self.latest.push_str(json);
         }
-        if self.usage.is_empty() {
-            self.usage = usage
-        } else {
-            self.usage.update(&usage)
+        self.spare = usage;
+    }
+
+    /// The provider's usage object, to be kept with the receipt.
+    pub(crate) fn take_raw(&mut self) -> Option<RawUsage> {
+        if !self.latest.is_empty() {
+            self.usage_raw = RawUsage::new(&std::mem::take(&mut self.latest));
         }
-        self.usage_raw = RawUsage::new(json);
+        self.usage_raw.take()
+    }
+
+    /// Bytes held of the provider's usage object.
+    #[cfg(test)]
+    pub(crate) fn held_raw(&self) -> usize {
+        self.latest.len() + self.usage_raw.as_ref().map_or(0, |raw| raw.as_str().len())
+    }
+
+    /// Keeps this as the provider's usage object.
+    pub(crate) fn set_raw(&mut self, raw: Option<RawUsage>) {
+        self.latest.clear();
+        self.usage_raw = raw;
     }
 
     /// Keeps what is told beside the usage object as one more member of it, for whoever reads
     /// it again.
     pub(crate) fn keep_beside(&mut self, key: &str, json: &str) {
         let mut members = Members::default();
-        if let Some(usage) = &self.usage_raw {
+        if let Some(usage) = self.take_raw() {
             members = Members::of(usage.as_str());
         }
         members.set(key, json);
-        self.usage_raw = RawUsage::new(&members.json());
+        self.set_raw(RawUsage::new(&members.json()));
     }
 
     /// The answer is complete, with all the usage it will ever tell.

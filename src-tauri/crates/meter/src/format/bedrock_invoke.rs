@@ -164,10 +164,10 @@ impl Shape for Invoke {
 
     fn bill(&mut self, answer: &mut Answer, call: Call<'_>) {
         if !self.other_usage {
-            let kept = answer.usage_raw.take();
+            let kept = answer.take_raw();
             self.messages.bill(answer, call);
-            answer.usage_raw =
-                answer.usage_raw.take().filter(|_| !answer.lines.is_empty()).or(kept);
+            let told = answer.take_raw().filter(|_| !answer.lines.is_empty());
+            answer.set_raw(told.or(kept));
         } else if answer.usage.count("inputTokens").is_some() {
             bedrock_converse::lines(answer);
         } else {

@@ -80,7 +80,7 @@ impl Members {
     pub(super) fn settle(&self, answer: &mut Answer) {
         let json = self.json();
         answer.usage = Leaves::of(&json);
-        answer.usage_raw = RawUsage::new(&json);
+        answer.set_raw(RawUsage::new(&json));
     }
 
     /// The object they make up.

@@ -72,7 +72,7 @@ impl Shape for Images {
             if self.told.len() <= MOST {
                 self.told.push(usage);
             }
-            answer.usage_raw = raw(&self.told);
+            answer.set_raw(raw(&self.told));
         }
         let is_image = std::mem::take(&mut self.is_image);
         self.count += u64::from(is_image);

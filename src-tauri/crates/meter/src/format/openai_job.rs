@@ -149,12 +149,12 @@ impl Job {
             answer.snapshot(usage);
         }
         if let Some(trained) = seen.trained {
-            answer.usage_raw = RawUsage::new(&format!("{{\"{TRAINED}\":{trained}}}"));
+            answer.set_raw(RawUsage::new(&format!("{{\"{TRAINED}\":{trained}}}")));
         }
         // A failed video is not billed.
         self.seconds = seen.seconds.filter(|_| outcome == Status::Succeeded);
         if let Some(seconds) = self.seconds {
-            answer.usage_raw = RawUsage::new(&format!("{{\"{SECONDS}\":{seconds}}}"));
+            answer.set_raw(RawUsage::new(&format!("{{\"{SECONDS}\":{seconds}}}")));
         }
         self.size = seen.size;
         self.trained = seen.trained;

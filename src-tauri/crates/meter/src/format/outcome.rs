@@ -13,7 +13,8 @@ pub(super) fn reading(mut reader: Reader, end: End, asked: &Asked) -> Reading {
     let usage_state = bill(&mut reader, status, asked);
     // Some formats never name the model that served: then it is the one in path or body.
     let is_complete = status == Status::Succeeded && reader.read > 0;
-    let answer = reader.answer;
+    let mut answer = reader.answer;
+    let usage_raw = answer.take_raw();
     let failure = answer.failure.clone().filter(|_| status == Status::Error).unwrap_or_default();
     Reading {
         status,
@@ -27,7 +28,7 @@ pub(super) fn reading(mut reader: Reader, end: End, asked: &Asked) -> Reading {
         error_message: failure.sentence,
         upstream_request_id: answer.request_id,
         lines: answer.lines,
-        usage_raw: answer.usage_raw,
+        usage_raw,
         usage_state,
         reported_cost: answer.reported_cost,
         anomalies: answer.anomalies,

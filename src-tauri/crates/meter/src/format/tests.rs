@@ -13,7 +13,7 @@ impl Reader {
     /// Bytes held, apart from what is bounded by a constant number of names.
     fn held(&self) -> usize {
         let answer = &self.answer;
-        let raw = answer.usage_raw.as_ref().map_or(0, |raw| raw.as_str().len());
+        let raw = answer.held_raw();
         let usage: usize = answer.usage.all().map(|(path, value)| path.len() + value.len()).sum();
         self.scanner.held() + raw + usage
     }
