@@ -48,7 +48,9 @@ fn a_full_disk_loses_nothing_and_is_over_when_it_is_over() {
     }
     let health = ledger.health();
     assert!(health.problem.unwrap().contains("full"));
-    assert_eq!((health.recorded, health.lost), (0, 0));
+    // A few may have found room in the pages there were.
+    assert!(health.recorded < 5000, "{}", health.recorded);
+    assert_eq!(health.lost, 0);
     limit_pages(&ledger, u32::MAX - 1);
     while ledger.health().recorded < 5000 {
         heard.recv().unwrap();
@@ -68,9 +70,10 @@ fn what_was_spilled_is_recorded_by_the_next_start() {
     limit_pages(&ledger, 1);
     record(&ledger, 0..4500);
     ledger.close(Duration::from_secs(10));
-    assert_eq!(recorded(home.path()), 0);
+    let first = recorded(home.path());
+    assert!(first < 4500, "{first}");
     let ledger = Ledger::open(home.path()).unwrap();
-    assert_eq!(ledger.health().recorded, 4500);
+    assert_eq!(ledger.health().recorded, 4500 - first);
     ledger.close(Duration::from_secs(10));
     assert_eq!(recorded(home.path()), 4500);
 }
