@@ -1,5 +1,5 @@
 # Thin: each target is one thing a person types.
-.PHONY: run ui test test-ui test-desktop soak bench bench-micro fuzz lint package setup
+.PHONY: run ui test test-ui test-desktop soak bench bench-micro bench-views fuzz lint package setup
 
 CARGO ?= cargo
 
@@ -52,6 +52,9 @@ bench: bench-micro ## a table against named baselines
 
 bench-micro: ## what each format costs to read, by the megabyte and by the stream; rating; recording
 	$(CARGO) run --release --locked -p bench --bin micro
+
+bench-views: ## how long every question of the pages takes on a year of 1,000,000 receipts
+	$(CARGO) run --release --locked -p bench --bin views
 
 fuzz: ## attacks every reader of outside bytes for FUZZ_SECONDS (default 60)
 	$(CARGO) run --release --locked --manifest-path tests/fuzz/Cargo.toml

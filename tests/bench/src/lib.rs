@@ -5,6 +5,7 @@
 //! receipts of the calls are in the ledger.
 
 mod case;
+pub mod heavy_use;
 mod load;
 mod machine;
 mod measure;
@@ -20,6 +21,7 @@ mod table;
 mod tollgate;
 pub mod upstream;
 mod valgrind;
+pub mod views;
 mod wire;
 mod works;
 

@@ -79,7 +79,7 @@ fn edges(
 ) -> Result<Vec<Timestamp>, Problem> {
     let from = match query.filter.from {
         Some(from) => from,
-        None => match oldest(ledger, &query.filter)? {
+        None => match ledger.requests_after(&query.filter, None, 1)?.first() {
             Some(oldest) => oldest.id.minted_at(),
             None => return Ok(Vec::new()),
         },
@@ -93,15 +93,6 @@ fn edges(
         )
         .hint("Ask for a shorter period or a wider granularity.")
     })
-}
-
-fn oldest(ledger: &Questions, filter: &Filter) -> Result<Option<Receipt>, Problem> {
-    let mut oldest = None;
-    ledger.each(filter, |receipt| {
-        oldest = Some(receipt);
-        ControlFlow::Break(())
-    })?;
-    Ok(oldest)
 }
 
 fn time_rows(series: &[Bucket], granularity: Granularity, query: &Query) -> Vec<Row> {

@@ -12,9 +12,11 @@ use crate::error::StoreError;
 use crate::lane::{Lane, LaneId};
 use crate::lines::put_settlement;
 use crate::names::{Glossary, Interning, Names};
+use crate::pack::UnpackError;
 use crate::receipt_row;
-use crate::rollup::Cells;
+use crate::rollup::{Cells, Span};
 use crate::schema;
+use crate::seal::{SealsLeft, seal};
 use crate::settlement;
 use crate::standing::Standing;
 use crate::tally::Tally;
@@ -26,6 +28,10 @@ pub(crate) struct Books {
     pub(crate) glossary: Glossary,
     lanes: HashMap<Lane, LaneId>,
     passes_seen: HashMap<Box<str>, i64>,
+    /// The youngest receipt seen, in milliseconds since 1970.
+    newest_ms: i64,
+    /// When there may be a cell to seal.
+    next_seal_ms: i64,
 }
 
 /// What became of a batch of receipts.
@@ -54,6 +60,9 @@ pub(crate) const PASS_USED: &str = "UPDATE pass SET last_used = max(coalesce(las
 /// Lanes have a practical end; a client that makes up model names does not.
 const MOST_CACHED: usize = 20_000;
 
+/// Periods whose cells are added up in one transaction; a hundred take some ten milliseconds.
+pub(crate) const SEALED_AT_ONCE: usize = 100;
+
 impl Books {
     /// Opens, makes or migrates the ledger of a home.
     pub(crate) fn open(home: &Path) -> Result<Self, StoreError> {
@@ -63,6 +72,8 @@ impl Books {
             glossary: Glossary::default(),
             lanes: HashMap::new(),
             passes_seen: HashMap::new(),
+            newest_ms: 0,
+            next_seal_ms: 0,
         })
     }
 
@@ -82,6 +93,7 @@ impl Books {
             self.names.forget();
             self.lanes.clear();
             self.passes_seen.clear();
+            self.next_seal_ms = 0;
         }
         done
     }
@@ -94,12 +106,32 @@ impl Books {
         self.write(|books| {
             let (mut recorded, mut cells) = (Recorded::default(), Cells::default());
             for receipt in receipts {
+                books.newest_ms = books.newest_ms.max(receipt.id.minted_at().millis());
                 books.record_one(receipt, &mut recorded, &mut cells)?;
             }
             cells.write(books)?;
+            books.seal_some()?;
             books.db.prepare_cached(TRIM_ARRIVALS)?.execute([])?;
             Ok(recorded)
         })
+    }
+
+    /// Seals cells whose time is over, a few at once, so that nobody waits for many.
+    fn seal_some(&mut self) -> rusqlite::Result<()> {
+        if self.newest_ms < self.next_seal_ms {
+            return Ok(());
+        }
+        match seal(self, self.newest_ms, SEALED_AT_ONCE) {
+            Ok(SealsLeft::Some) => Ok(()),
+            Ok(SealsLeft::None) => {
+                // Once a quarter of an hour is often enough to look.
+                self.next_seal_ms = self.newest_ms + Span::Quarter.millis();
+                Ok(())
+            }
+            Err(UnpackError::Sqlite(error)) => Err(error),
+            // Every sum is read with care for damage, and what is not sealed stays live.
+            Err(UnpackError::Damaged) => Ok(()),
+        }
     }
 
     fn record_one(

@@ -10,7 +10,8 @@ use crate::error::StoreError;
 use crate::histogram::Histogram;
 use crate::lane::Lane;
 use crate::names::NameId;
-use crate::tally::Tally;
+use crate::pack::{Unpack, UnpackError, Unspell};
+use crate::tally::{Sign, Tally};
 
 /// Receipts added up, settlements counted in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -84,35 +85,63 @@ pub(crate) struct Sums {
 impl Sums {
     pub(crate) fn add(&mut self, lane: &Lane, tally: &Tally) {
         self.tally.add(tally);
-        *self.statuses.entry(lane.status).or_default() += tally.requests;
-        let (cost, subtotal) = self.costs.entry(lane.currency).or_default();
-        *cost = cost.saturating_add(tally.cost);
-        *subtotal = subtotal.saturating_add(tally.subtotal);
+        self.count(Sign::Plus, lane, (tally.requests, tally.cost, tally.subtotal));
     }
 
     pub(crate) fn subtract(&mut self, lane: &Lane, tally: &Tally) {
         self.tally.subtract(tally);
-        *self.statuses.entry(lane.status).or_default() -= tally.requests;
+        self.count(Sign::Minus, lane, (tally.requests, tally.cost, tally.subtotal));
+    }
+
+    /// Adds a rollup cell of this lane as it lies in the ledger.
+    pub(crate) fn add_packed(
+        &mut self,
+        sign: Sign,
+        lane: &Lane,
+        (requests, cost): (i64, i128),
+        sums: &mut Unpack<'_>,
+        names: &impl Unspell,
+    ) -> Result<(), UnpackError> {
+        let subtotal = self.tally.add_packed(sign, (requests, cost), sums, names)?;
+        self.count(sign, lane, (requests, cost, subtotal));
+        Ok(())
+    }
+
+    fn count(&mut self, sign: Sign, lane: &Lane, more: (i64, i128, i128)) {
+        let count = self.statuses.entry(lane.status).or_default();
+        *count = sign.merge_narrow(*count, more.0);
         let (cost, subtotal) = self.costs.entry(lane.currency).or_default();
-        *cost = cost.saturating_sub(tally.cost);
-        *subtotal = subtotal.saturating_sub(tally.subtotal);
+        *cost = sign.merge(*cost, more.1);
+        *subtotal = sign.merge(*subtotal, more.2);
     }
 
-    /// The same, and its cost counts on a day of its own.
-    pub(crate) fn add_on(&mut self, day: i64, lane: &Lane, tally: &Tally) {
-        self.add(lane, tally);
-        self.on_day(day, lane, tally.cost);
+    /// Forgets what was taken away completely.
+    pub(crate) fn tidy(&mut self) {
+        self.tally.tidy();
     }
 
-    pub(crate) fn subtract_on(&mut self, day: i64, lane: &Lane, tally: &Tally) {
-        self.subtract(lane, tally);
-        self.on_day(day, lane, tally.cost.saturating_neg());
-    }
-
-    fn on_day(&mut self, day: i64, lane: &Lane, cost: i128) {
+    /// Counts a cost on a day of its own as well.
+    pub(crate) fn on_day(&mut self, sign: Sign, day: i64, lane: &Lane, cost: i128) {
         if cost != 0 {
             let sum = self.by_day.entry((lane.currency, day)).or_default();
-            *sum = sum.saturating_add(cost);
+            *sum = sign.merge(*sum, cost);
+        }
+    }
+
+    /// Adds other sums.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.tally.add(&other.tally);
+        for (status, count) in &other.statuses {
+            *self.statuses.entry(*status).or_default() += count;
+        }
+        for (currency, (cost, part)) in &other.costs {
+            let (sum, subtotal) = self.costs.entry(*currency).or_default();
+            *sum = sum.saturating_add(*cost);
+            *subtotal = subtotal.saturating_add(*part);
+        }
+        for (day, cost) in &other.by_day {
+            let sum = self.by_day.entry(*day).or_default();
+            *sum = sum.saturating_add(*cost);
         }
     }
 

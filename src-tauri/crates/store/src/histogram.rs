@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::pack::{Unpack, UnpackError, put, put_signed};
+use crate::tally::Sign;
 
 /// Buckets per doubling. A bucket is at most 1/32 wide, so a percentile is off by at most
 /// 1.6 %; durations below 64 ms are exact.
@@ -54,22 +55,25 @@ impl Histogram {
     }
 
     pub(crate) fn add(&mut self, other: &Self) {
-        self.merge(other, 1);
+        self.merge(Sign::Plus, other);
     }
 
     pub(crate) fn subtract(&mut self, other: &Self) {
-        self.merge(other, -1);
+        self.merge(Sign::Minus, other);
+        self.tidy();
     }
 
-    fn merge(&mut self, other: &Self, sign: i64) {
+    /// Forgets buckets that are empty.
+    pub(crate) fn tidy(&mut self) {
+        self.counts.retain(|_, count| *count != 0);
+    }
+
+    fn merge(&mut self, sign: Sign, other: &Self) {
         for (bucket, count) in &other.counts {
             let sum = self.counts.entry(*bucket).or_default();
-            *sum = sum.saturating_add(sign.saturating_mul(*count));
-            if *sum == 0 {
-                self.counts.remove(bucket);
-            }
+            *sum = sign.merge_narrow(*sum, *count);
         }
-        self.sum_ms = self.sum_ms.saturating_add(i128::from(sign).saturating_mul(other.sum_ms));
+        self.sum_ms = sign.merge(self.sum_ms, other.sum_ms);
     }
 
     pub(crate) fn put(&self, out: &mut Vec<u8>) {
@@ -83,18 +87,23 @@ impl Histogram {
         put_signed(out, self.sum_ms);
     }
 
-    pub(crate) fn take(input: &mut Unpack<'_>) -> Result<Self, UnpackError> {
-        let mut histogram = Self::default();
+    /// Adds what [`Self::put`] wrote.
+    pub(crate) fn add_packed(
+        &mut self,
+        sign: Sign,
+        input: &mut Unpack<'_>,
+    ) -> Result<(), UnpackError> {
         let mut last = 0_u16;
         for _ in 0..input.take::<usize>()? {
             last = last.checked_add(input.take()?).ok_or(UnpackError::Damaged)?;
             if last > LAST {
                 return Err(UnpackError::Damaged);
             }
-            histogram.counts.insert(last, input.signed_millis()?);
+            let sum = self.counts.entry(last).or_default();
+            *sum = sign.merge_narrow(*sum, input.signed_millis()?);
         }
-        histogram.sum_ms = input.signed()?;
-        Ok(histogram)
+        self.sum_ms = sign.merge(self.sum_ms, input.signed()?);
+        Ok(())
     }
 }
 
@@ -155,7 +164,9 @@ mod tests {
             prop_assert_eq!(sum.count(), (a.len() + b.len()) as u64);
             let mut bytes = Vec::new();
             sum.put(&mut bytes);
-            prop_assert_eq!(&Histogram::take(&mut Unpack::new(&bytes)).unwrap(), &sum);
+            let mut back = Histogram::default();
+            back.add_packed(Sign::Plus, &mut Unpack::new(&bytes)).unwrap();
+            prop_assert_eq!(&back, &sum);
             sum.subtract(&of(&b));
             prop_assert_eq!(sum, of(&a));
         }

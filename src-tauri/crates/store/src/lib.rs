@@ -21,6 +21,7 @@ mod money_sum;
 mod names;
 mod pack;
 mod passes;
+mod pieces;
 #[cfg(test)]
 mod plans;
 mod questions;
@@ -30,6 +31,7 @@ mod register;
 mod reprice;
 mod rollup;
 mod schema;
+mod seal;
 mod settlement;
 mod slot;
 mod spill;

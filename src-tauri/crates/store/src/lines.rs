@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use meter::receipt::{Line, Settlement};
-use meter::usage::{Basis, Bound, Count, Factor};
+use meter::usage::{Basis, Bound, Count};
 use meter::{ReceiptId, Timestamp};
 
 use crate::codes::Coded;
@@ -91,7 +91,7 @@ fn take_line(input: &mut Unpack<'_>, names: &impl Unspell) -> Result<Line, Unpac
     let mut has = Presence::take(input)?;
     let [rate, amount, tier, version, model, unusual, other_unit, has_attributes] =
         std::array::from_fn(|_| has.next());
-    let factor: Factor = take_factor(input, names)?;
+    let factor = names.factor(input)?;
     let count = take_count(input)?;
     let amount = amount.then(|| input.money()).transpose()?;
     let mut text = |there: bool| there.then(|| names.unspell(input)).transpose();
@@ -122,13 +122,6 @@ fn take_line(input: &mut Unpack<'_>, names: &impl Unspell) -> Result<Line, Unpac
         attributes,
     };
     Ok(line)
-}
-
-pub(crate) fn take_factor(
-    input: &mut Unpack<'_>,
-    names: &impl Unspell,
-) -> Result<Factor, UnpackError> {
-    names.unspell(input)?.parse().map_err(|_| UnpackError::Damaged)
 }
 
 pub(crate) fn put_settlement<S: Spell>(

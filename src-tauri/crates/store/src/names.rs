@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
+use meter::usage::Factor;
 use rusqlite::types::{FromSql, FromSqlResult, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, ToSql};
 
@@ -89,6 +90,8 @@ impl Spell for Interning<'_> {
 #[derive(Default)]
 pub(crate) struct Glossary {
     texts: RefCell<HashMap<NameId, Box<str>>>,
+    /// Those of them that name a factor; there are few.
+    factors: RefCell<HashMap<NameId, Factor>>,
 }
 
 impl Glossary {
@@ -126,5 +129,19 @@ impl Unspell for Reading<'_> {
     fn unspell(&self, input: &mut Unpack<'_>) -> Result<Box<str>, UnpackError> {
         let id = NameId(input.take()?);
         self.glossary.text(self.db, id)?.ok_or(UnpackError::Damaged)
+    }
+
+    fn factor(&self, input: &mut Unpack<'_>) -> Result<Factor, UnpackError> {
+        let id = NameId(input.take()?);
+        if let Some(factor) = self.glossary.factors.borrow().get(&id) {
+            return Ok(factor.clone());
+        }
+        let text = self.glossary.text(self.db, id)?.ok_or(UnpackError::Damaged)?;
+        let factor: Factor = text.parse().map_err(|_| UnpackError::Damaged)?;
+        let mut factors = self.glossary.factors.borrow_mut();
+        if factors.len() < MOST_CACHED {
+            factors.insert(id, factor.clone());
+        }
+        Ok(factor)
     }
 }

@@ -2,6 +2,7 @@
 //! Knows numbers and texts, not receipts.
 
 use meter::Money;
+use meter::usage::Factor;
 
 /// Where a text goes: into the ledger's name table, or into the bytes themselves.
 pub(crate) trait Spell {
@@ -17,6 +18,11 @@ pub(crate) trait Spell {
 pub(crate) trait Unspell {
     /// Reads a text that [`Spell::spell`] wrote.
     fn unspell(&self, input: &mut Unpack<'_>) -> Result<Box<str>, UnpackError>;
+
+    /// Reads a text that names a factor.
+    fn factor(&self, input: &mut Unpack<'_>) -> Result<Factor, UnpackError> {
+        self.unspell(input)?.parse().map_err(|_| UnpackError::Damaged)
+    }
 }
 
 /// Spells texts out, for records that must be readable without a ledger.
@@ -127,7 +133,6 @@ impl<'a> Unpack<'a> {
         Self { rest: bytes }
     }
 
-    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
@@ -149,6 +154,15 @@ impl<'a> Unpack<'a> {
 
     /// A number of [`put`], if it fits what the caller wants.
     pub(crate) fn take<T: TryFrom<u128>>(&mut self) -> Result<T, UnpackError> {
+        // Most numbers fit eight bytes, and 64 bits are quicker than 128.
+        let mut small: u64 = 0;
+        for (at, byte) in self.rest.iter().enumerate().take(8) {
+            small |= u64::from(byte & 0x7f) << (7 * at);
+            if *byte < 0x80 {
+                self.rest = &self.rest[at + 1..];
+                return T::try_from(u128::from(small)).map_err(|_| UnpackError::Damaged);
+            }
+        }
         let mut value: u128 = 0;
         for shift in (0..133).step_by(7) {
             let byte = self.byte()?;

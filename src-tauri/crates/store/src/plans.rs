@@ -3,7 +3,8 @@
 use rusqlite::{Connection, params_from_iter};
 
 use crate::{
-    books, lane, names, questions, receipt_row, rollup, schema, settlement, upkeep, usage, walk,
+    books, lane, names, questions, receipt_row, rollup, schema, seal, settlement, upkeep, usage,
+    walk,
 };
 
 /// How SQLite goes about a statement, a line a step.
@@ -31,12 +32,17 @@ fn no_question_and_no_write_scans_a_table_or_sorts() {
         receipt_row::SETTLEMENTS,
         questions::ARRIVED,
         questions::LAST_ARRIVAL,
-        usage::CELLS,
-        usage::FIRST_DAY,
-        usage::LAST_DAY,
+        usage::ENDS,
         usage::TAGGED,
         rollup::READ,
         rollup::REMOVE,
+        seal::UNTIL,
+        seal::LIVE,
+        seal::NEXT_LIVE,
+        seal::FORGET_LIVE,
+        seal::ROWS,
+        seal::NEXT,
+        seal::FORGET,
         lane::FIND,
         lane::AFTER,
         names::FIND,
@@ -49,8 +55,6 @@ fn no_question_and_no_write_scans_a_table_or_sorts() {
         upkeep::DAYS,
         upkeep::ROLLUP_DAYS,
         upkeep::OF_DAY,
-        upkeep::CELLS_OF_DAY,
-        upkeep::FORGET_DAY,
     ] {
         let plan = plan(&db, sql);
         assert!(plan.contains("SEARCH"), "{sql}\n{plan}");

@@ -13,7 +13,10 @@ use crate::register::private;
 pub(crate) const FILE: &str = "ledger.db";
 
 /// In order; the number of those applied stands in `user_version`.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_ledger.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_ledger.sql"),
+    include_str!("../migrations/0002_sealed_rollups.sql"),
+];
 
 /// `TOLL`, so that `file` and other programs can tell what it is.
 const APPLICATION: i32 = 0x544f_4c4c;
@@ -140,13 +143,17 @@ mod tests {
         let path = home.path().join(FILE);
         let mut db = Connection::open(&path).unwrap();
         let next = "ALTER TABLE name ADD COLUMN extra INTEGER";
-        assert!(migrate(&mut db, &path, &[MIGRATIONS[0], next]).is_ok());
+        let mut newer = MIGRATIONS.to_vec();
+        newer.push(next);
+        assert!(migrate(&mut db, &path, &newer).is_ok());
+        let (known, found) = (MIGRATIONS.len() as i64, newer.len() as i64);
         let rows = "SELECT count(*) FROM name WHERE text = 'kept' AND extra IS NULL";
         assert_eq!(db.query_row(rows, [], |row| row.get::<_, i64>(0)).unwrap(), 1);
-        let copy = Connection::open(home.path().join("ledger.db.layout-1")).unwrap();
-        assert_eq!(version(&copy).unwrap(), 1);
-        assert!(matches!(open_for_writing(home.path()), Err(StoreError::Newer { found: 2, .. })));
-        assert!(matches!(open_for_reading(home.path()), Err(StoreError::Newer { found: 2, .. })));
+        let copy = home.path().join(format!("ledger.db.layout-{known}"));
+        assert_eq!(version(&Connection::open(copy).unwrap()).unwrap(), known);
+        for refused in [open_for_writing(home.path()), open_for_reading(home.path())] {
+            assert!(matches!(refused, Err(StoreError::Newer { found: f, .. }) if f == found));
+        }
     }
 
     #[test]
@@ -155,8 +162,10 @@ mod tests {
         let mut db = open_for_writing(home.path()).unwrap();
         let path = home.path().join(FILE);
         let broken = "CREATE TABLE half (a); SELECT nonsense";
-        assert!(migrate(&mut db, &path, &[MIGRATIONS[0], broken]).is_err());
-        assert_eq!(version(&db).unwrap(), 1);
+        let mut newer = MIGRATIONS.to_vec();
+        newer.push(broken);
+        assert!(migrate(&mut db, &path, &newer).is_err());
+        assert_eq!(version(&db).unwrap(), MIGRATIONS.len() as i64);
         let half = "SELECT count(*) FROM sqlite_schema WHERE name = 'half'";
         assert_eq!(db.query_row(half, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
     }

@@ -7,9 +7,38 @@ use meter::receipt::{CostState, Receipt, Status, UsageState};
 use meter::usage::{Basis, Factor};
 
 use crate::histogram::Histogram;
-use crate::lines::take_factor;
 use crate::pack::{Spell, Unpack, UnpackError, Unspell, put_signed};
 use crate::standing::Standing;
+
+/// Whether something is added or taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sign {
+    Plus,
+    Minus,
+}
+
+impl Sign {
+    pub(crate) const fn opposite(self) -> Self {
+        match self {
+            Self::Plus => Self::Minus,
+            Self::Minus => Self::Plus,
+        }
+    }
+
+    pub(crate) const fn merge(self, sum: i128, more: i128) -> i128 {
+        match self {
+            Self::Plus => sum.saturating_add(more),
+            Self::Minus => sum.saturating_sub(more),
+        }
+    }
+
+    pub(crate) const fn merge_narrow(self, sum: i64, more: i64) -> i64 {
+        match self {
+            Self::Plus => sum.saturating_add(more),
+            Self::Minus => sum.saturating_sub(more),
+        }
+    }
+}
 
 /// Sums over receipts. Signed, because a correction may be negative.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,24 +88,30 @@ impl Tally {
     }
 
     pub(crate) fn add(&mut self, other: &Self) {
-        self.merge(other, 1);
+        self.merge(Sign::Plus, other);
         self.latency.add(&other.latency);
         self.ttft.add(&other.ttft);
     }
 
     pub(crate) fn subtract(&mut self, other: &Self) {
-        self.merge(other, -1);
+        self.merge(Sign::Minus, other);
         self.latency.subtract(&other.latency);
         self.ttft.subtract(&other.ttft);
+        self.tidy();
+    }
+
+    /// Forgets what was taken away completely, so that equal sums are equal.
+    pub(crate) fn tidy(&mut self) {
+        self.factors.retain(|_, count| *count != 0);
+        self.latency.tidy();
+        self.ttft.tidy();
     }
 
     // A sum past the end of the scale (2^127 attos are 1.7e20 units of money) is held there
     // rather than wrapped into a wrong number.
-    fn merge(&mut self, other: &Self, sign: i64) {
-        let add = |sum: &mut i64, more: i64| *sum = sum.saturating_add(more.saturating_mul(sign));
-        let wide = |sum: &mut i128, more: i128| {
-            *sum = sum.saturating_add(more.saturating_mul(i128::from(sign)));
-        };
+    fn merge(&mut self, sign: Sign, other: &Self) {
+        let add = |sum: &mut i64, more: i64| *sum = sign.merge_narrow(*sum, more);
+        let wide = |sum: &mut i128, more: i128| *sum = sign.merge(*sum, more);
         add(&mut self.requests, other.requests);
         add(&mut self.priced, other.priced);
         add(&mut self.unpriced, other.unpriced);
@@ -86,12 +121,9 @@ impl Tally {
         for (factor, count) in &other.factors {
             match self.factors.get_mut(factor) {
                 Some(sum) => wide(sum, *count),
-                None => {
-                    self.factors.insert(factor.clone(), count.saturating_mul(sign.into()));
-                }
+                None => drop(self.factors.insert(factor.clone(), sign.merge(0, *count))),
             }
         }
-        self.factors.retain(|_, count| *count != 0);
     }
 
     /// Whether there is nothing left in it.
@@ -115,13 +147,16 @@ impl Tally {
         Ok(())
     }
 
-    pub(crate) fn take(
-        requests: i64,
-        cost: i128,
+    /// Adds what [`Self::put`] wrote, with the requests and the cost it left out; says its
+    /// subtotal. After an error the sums are of no use.
+    pub(crate) fn add_packed(
+        &mut self,
+        sign: Sign,
+        (requests, cost): (i64, i128),
         input: &mut Unpack<'_>,
         names: &impl Unspell,
-    ) -> Result<Self, UnpackError> {
-        let mut tally = Self {
+    ) -> Result<i128, UnpackError> {
+        let more = Self {
             requests,
             cost,
             priced: input.signed_millis()?,
@@ -130,13 +165,15 @@ impl Tally {
             subtotal: input.signed()?,
             ..Self::default()
         };
+        self.merge(sign, &more);
         for _ in 0..input.signed()? {
-            let factor = take_factor(input, names)?;
-            tally.factors.insert(factor, input.signed()?);
+            let factor = names.factor(input)?;
+            let sum = self.factors.entry(factor).or_default();
+            *sum = sign.merge(*sum, input.signed()?);
         }
-        tally.latency = Histogram::take(input)?;
-        tally.ttft = Histogram::take(input)?;
-        Ok(tally)
+        self.latency.add_packed(sign, input)?;
+        self.ttft.add_packed(sign, input)?;
+        Ok(more.subtotal)
     }
 }
 

@@ -1,17 +1,15 @@
 //! Checks that the rollups are what the receipts come to, and makes them anew.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use rusqlite::params;
-
-use crate::books::Books;
+use crate::books::{Books, SEALED_AT_ONCE};
 use crate::error::StoreError;
-use crate::lane::LaneId;
 use crate::ledger::Ledger;
 use crate::names::Reading;
 use crate::questions::Questions;
 use crate::receipt_row::{self, Lanes};
-use crate::rollup::{Cells, Span, read_sums, write_cell};
+use crate::rollup::{Cells, LaneSums, Span, write_cell};
+use crate::seal::{self, Sealed, SealsLeft, live, sealed, unseal};
 use crate::tally::Tally;
 
 /// What [`Questions::verify`] found.
@@ -34,20 +32,15 @@ impl Verified {
     }
 }
 
-type Sums = BTreeMap<(Span, i64, LaneId), Tally>;
-
 // Asked for one at a time, each end is one look at the index; together they are a scan.
 pub(crate) const DAYS: &str =
     "SELECT (SELECT min(ordinal) FROM receipt), (SELECT max(ordinal) FROM receipt)";
 pub(crate) const ROLLUP_DAYS: &str = "SELECT
-    (SELECT min(start) FROM rollup WHERE span = 1),
-    (SELECT max(start) FROM rollup WHERE span = 1)";
+    (SELECT min(place) FROM sealed_rollup WHERE place >= ?1 AND place < ?2) & 1099511627775,
+    (SELECT max(place) FROM sealed_rollup WHERE place >= ?1 AND place < ?2) & 1099511627775";
 pub(crate) const OF_DAY: &str = "SELECT ordinal, lane, cost, detail FROM receipt
     WHERE ordinal >= ?1 AND ordinal < ?2";
-pub(crate) const CELLS_OF_DAY: &str = "SELECT span, start, lane, requests, cost, sums FROM rollup
-    WHERE span = ?1 AND start >= ?2 AND start < ?3";
-pub(crate) const FORGET_DAY: &str =
-    "DELETE FROM rollup WHERE span = ?1 AND start >= ?2 AND start < ?3";
+
 const CHECK: &str = "PRAGMA quick_check(1)";
 
 impl Questions {
@@ -57,39 +50,70 @@ impl Questions {
         let mut verified = Verified::default();
         let said: String = self.db.query_row(CHECK, [], |row| row.get(0))?;
         verified.file = (said != "ok").then_some(said);
-        for day in self.at_one_instant(|| days(&self.db))? {
-            self.at_one_instant(|| {
-                let (kept, torn) = self.cells_of(day)?;
-                let mut lanes = Lanes::default();
-                lanes.refresh(&self.db)?;
-                let names = Reading { glossary: &self.glossary, db: &self.db };
-                let found = add_up(&names, &lanes, day)?;
-                verified.receipts += found.receipts;
-                verified.damaged += found.damaged;
-                verified.wrong_cells += torn + differences(&found.sums, &kept);
-                Ok(())
-            })?;
+        let days = self.at_one_instant(|| days(&self.db))?;
+        for day in &days {
+            self.at_one_instant(|| self.verify_day(*day, &mut verified))?;
+        }
+        let weeks = days.iter().map(|day| Span::Week.cell_of(Span::Day.start_ms(*day)));
+        for week in weeks.collect::<BTreeSet<i64>>() {
+            self.at_one_instant(|| self.verify_week(week, &mut verified))?;
         }
         Ok(verified)
     }
 
-    fn cells_of(&self, day: i64) -> Result<(Sums, u64), StoreError> {
+    fn verify_day(&self, day: i64, verified: &mut Verified) -> Result<(), StoreError> {
+        let mut lanes = Lanes::default();
+        lanes.refresh(&self.db)?;
         let names = Reading { glossary: &self.glossary, db: &self.db };
-        let (mut sums, mut torn) = (Sums::new(), 0);
-        for span in Span::ALL {
-            let mut rows = self.db.prepare_cached(CELLS_OF_DAY)?;
-            let (from, to) = cells_within(span, day);
-            let mut rows = rows.query(params![span.code(), from, to])?;
-            while let Some(row) = rows.next()? {
-                let blob = row.get_ref(5)?.as_blob().map_err(|_| StoreError::Damaged)?;
-                match read_sums(row.get(3)?, row.get(4)?, blob, &names) {
-                    Ok(tally) => drop(sums.insert((span, row.get(1)?, row.get(2)?), tally)),
-                    Err(_) => torn += 1,
-                }
-            }
+        let found = add_up(&names, &lanes, day)?;
+        verified.receipts += found.receipts;
+        verified.damaged += found.damaged;
+        let until = Sealed::read(&self.db)?;
+        let quarters = found.cells.folded(Span::Quarter);
+        for quarter in Span::Quarter.within(Span::Day, day) {
+            let expected = quarters.get(&quarter).unwrap_or(&NOTHING);
+            let (live, kept) = self.cells(Span::Quarter, quarter)?;
+            let (right, none) = match quarter < until.until(Span::Quarter) {
+                true => (kept, live),
+                false => (live, kept),
+            };
+            verified.wrong_cells += differences(expected, &right) + none.len() as u64;
         }
-        Ok((sums, torn))
+        if day < until.until(Span::Day) {
+            let days = found.cells.folded(Span::Day);
+            let expected = days.get(&day).unwrap_or(&NOTHING);
+            verified.wrong_cells += differences(expected, &self.cells(Span::Day, day)?.1);
+        }
+        Ok(())
     }
+
+    fn verify_week(&self, week: i64, verified: &mut Verified) -> Result<(), StoreError> {
+        if week < Sealed::read(&self.db)?.until(Span::Week) {
+            let names = Reading { glossary: &self.glossary, db: &self.db };
+            let expected = sealed(&names, Span::Day, Span::Day.within(Span::Week, week))?;
+            verified.wrong_cells += differences(&expected, &self.cells(Span::Week, week)?.1);
+        }
+        Ok(())
+    }
+
+    /// What is kept of a cell, live and sealed.
+    fn cells(&self, span: Span, cell: i64) -> Result<(LaneSums, LaneSums), StoreError> {
+        let names = Reading { glossary: &self.glossary, db: &self.db };
+        let live = match span {
+            Span::Quarter => live(&names, cell)?,
+            Span::Day | Span::Week => LaneSums::new(),
+        };
+        Ok((live, sealed(&names, span, cell..cell + 1)?))
+    }
+}
+
+static NOTHING: LaneSums = LaneSums::new();
+
+/// How many lanes' sums are not what they should be.
+fn differences(expected: &LaneSums, kept: &LaneSums) -> u64 {
+    let wrong = expected.iter().filter(|(lane, sum)| kept.get(lane) != Some(sum)).count();
+    let surplus = kept.keys().filter(|lane| !expected.contains_key(lane)).count();
+    (wrong + surplus) as u64
 }
 
 impl Ledger {
@@ -98,9 +122,15 @@ impl Ledger {
     pub fn rebuild(&self) -> Result<u64, StoreError> {
         let days = self.write(|books| days(&books.db))?;
         let count = days.len() as u64;
+        let end_ms = days.last().map_or(0, |day| Span::Day.start_ms(day + 1));
         for day in days {
             self.write(move |books| rebuild_day(books, day))?;
         }
+        // Sealed from the old cells or the new, while those were made: begin again.
+        self.write(|books| Ok(unseal(books)?))?;
+        while self.write(move |books| Ok(seal::seal(books, end_ms, SEALED_AT_ONCE)?))?
+            == SealsLeft::Some
+        {}
         Ok(count)
     }
 }
@@ -110,25 +140,31 @@ fn rebuild_day(books: &mut Books, day: i64) -> Result<(), StoreError> {
     lanes.refresh(&books.db)?;
     let names = Reading { glossary: &books.glossary, db: &books.db };
     let found = add_up(&names, &lanes, day)?;
-    for span in Span::ALL {
-        let (from, to) = cells_within(span, day);
-        books.db.execute(FORGET_DAY, params![span.code(), from, to])?;
-    }
-    for (key, tally) in found.sums {
-        write_cell(books, key, &tally)?;
+    let quarters = found.cells.folded(Span::Quarter);
+    let until = Sealed::read(&books.db)?.until(Span::Quarter);
+    for quarter in Span::Quarter.within(Span::Day, day) {
+        let sums = quarters.get(&quarter).unwrap_or(&NOTHING);
+        if quarter < until {
+            seal::write(books, Span::Quarter, quarter, sums)?;
+            continue;
+        }
+        books.db.prepare_cached(seal::FORGET_LIVE)?.execute([quarter, quarter + 1])?;
+        for (lane, sum) in sums {
+            write_cell(books, quarter, *lane, sum)?;
+        }
     }
     Ok(())
 }
 
 struct Found {
-    sums: Sums,
+    cells: Cells,
     receipts: u64,
     damaged: u64,
 }
 
 fn add_up(names: &Reading<'_>, lanes: &Lanes, day: i64) -> Result<Found, StoreError> {
     let (mut cells, mut receipts, mut damaged) = (Cells::default(), 0, 0);
-    let ordinal = |day: i64| (day * Span::Day.millis()) << 12;
+    let ordinal = |day: i64| Span::Day.start_ms(day) << 12;
     let mut rows = names.db.prepare_cached(OF_DAY)?;
     let mut rows = rows.query([ordinal(day), ordinal(day + 1)])?;
     while let Some(row) = rows.next()? {
@@ -140,28 +176,18 @@ fn add_up(names: &Reading<'_>, lanes: &Lanes, day: i64) -> Result<Found, StoreEr
             Err(_) => damaged += 1,
         }
     }
-    Ok(Found { sums: cells.into_sums(), receipts, damaged })
+    Ok(Found { cells, receipts, damaged })
 }
 
 /// The UTC days that have receipts or rollups, from the first to the last.
 fn days(db: &rusqlite::Connection) -> Result<Vec<i64>, StoreError> {
-    let ends =
-        |sql: &str| db.query_row(sql, [], |row| Ok(row.get::<_, Option<i64>>(0)?.zip(row.get(1)?)));
-    let day = |ordinal: i64| (ordinal >> 12) / Span::Day.millis();
-    let receipts = ends(DAYS)?.map(|(first, last)| (day(first), day(last)));
-    let both = [receipts, ends(ROLLUP_DAYS)?];
+    let ends = |row: &rusqlite::Row<'_>| Ok(row.get::<_, Option<i64>>(0)?.zip(row.get(1)?));
+    let day = |ordinal: i64| Span::Day.cell_of(ordinal >> 12);
+    let receipts: Option<(i64, i64)> = db.query_row(DAYS, [], ends)?;
+    let receipts = receipts.map(|(first, last)| (day(first), day(last)));
+    let sealed = db.query_row(ROLLUP_DAYS, seal::places(Span::Day, 0..i64::MAX), ends)?;
+    let both = [receipts, sealed];
     let first = both.iter().flatten().map(|(first, _)| *first).min();
     let last = both.iter().flatten().map(|(_, last)| *last).max();
     Ok(first.zip(last).map_or_else(Vec::new, |(first, last)| (first..=last).collect()))
-}
-
-fn cells_within(span: Span, day: i64) -> (i64, i64) {
-    let cells = Span::Day.millis() / span.millis();
-    (day * cells, (day + 1) * cells)
-}
-
-fn differences(found: &Sums, kept: &Sums) -> u64 {
-    let wrong = found.iter().filter(|(key, tally)| kept.get(key) != Some(tally)).count();
-    let surplus = kept.keys().filter(|key| !found.contains_key(key)).count();
-    (wrong + surplus) as u64
 }

@@ -2,7 +2,8 @@
 //! answer as far as they can; receipts are read only for the ragged ends of a period and
 //! for filters that rollups do not know.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -15,9 +16,12 @@ use crate::figures::{Figures, Sums};
 use crate::filter::{Filter, Selection, ordinal_at};
 use crate::lane::{Lane, LaneId};
 use crate::names::{NameId, Reading, find};
+use crate::pack::{Unpack, Unspell};
+use crate::pieces::{Layer, Of, Piece, layers, pieces};
 use crate::questions::Questions;
-use crate::rollup::{Span, read_sums};
-use crate::tally::Tally;
+use crate::rollup::Span;
+use crate::seal::{self, Sealed, SealedCells};
+use crate::tally::{Sign, Tally};
 use crate::walk::Direction;
 
 /// What a table of figures has a row for each of.
@@ -55,10 +59,8 @@ pub struct Usage {
     pub series: Vec<Figures>,
 }
 
-pub(crate) const CELLS: &str = "SELECT lane, requests, cost, sums, start FROM rollup
-    WHERE span = ?1 AND start >= ?2 AND start < ?3";
-pub(crate) const FIRST_DAY: &str = "SELECT min(start) FROM rollup WHERE span = 1";
-pub(crate) const LAST_DAY: &str = "SELECT max(start) FROM rollup WHERE span = 1";
+pub(crate) const ENDS: &str =
+    "SELECT (SELECT min(ordinal) FROM receipt), (SELECT max(ordinal) FROM receipt)";
 pub(crate) const TAGGED: &str = "SELECT ordinal, value FROM tag
     WHERE name = ?1 AND ordinal >= ?2 AND ordinal < ?3";
 
@@ -95,18 +97,21 @@ impl Questions {
         self.at_one_instant(|| {
             let selection = self.select(filter)?;
             let edges = buckets.unwrap_or_default();
-            let mut grid = Grid {
-                series: vec![Sums::default(); edges.len().saturating_sub(1)],
-                ..Grid::default()
-            };
+            let layers = layers(&Sealed::read(&self.db)?, days.spans());
+            let mut cells = HashMap::new();
             for (range, bucket) in segments(self.period(&selection)?, edges) {
-                let mut part = Part { grid: &mut grid, bucket, by, days };
+                let mut part = Part { cells: &mut cells, bucket, by, days, layers: &layers };
                 self.sum(&selection, range, &mut part)?;
             }
-            if let Some(Dimension::Tag(name)) = by {
-                grid.rows = self.by_tag(&selection, name, &grid.totals, days)?;
+            let mut grid = Grid::of(cells, edges.len().saturating_sub(1));
+            match by {
+                None => grid.rows.clear(),
+                Some(Dimension::Tag(name)) => {
+                    grid.rows = self.by_tag(&selection, name, &grid.totals, days)?;
+                }
+                Some(_) => {}
             }
-            self.name(grid, by)
+            self.name(grid)
         })
     }
 
@@ -115,12 +120,13 @@ impl Questions {
         Ok(self.usage(filter, None, None)?.totals.requests)
     }
 
-    /// The selection's period in milliseconds, no longer than the days there are figures of.
+    /// The selection's period in milliseconds, no longer than there are receipts of.
     fn period(&self, selection: &Selection) -> Result<Range<i64>, StoreError> {
-        let day = |sql: &str| self.db.query_row(sql, [], |row| row.get::<_, Option<i64>>(0));
-        let (Some(first), Some(last)) = (day(FIRST_DAY)?, day(LAST_DAY)?) else { return Ok(0..0) };
-        let from = (selection.from >> 12).max(first * Span::Day.millis());
-        let to = (selection.to >> 12).min((last + 1) * Span::Day.millis());
+        let ends = |row: &rusqlite::Row<'_>| Ok(row.get::<_, Option<i64>>(0)?.zip(row.get(1)?));
+        let Some((first, last)) = self.db.query_row(ENDS, [], ends)? else { return Ok(0..0) };
+        let quarter = |ordinal: i64| Span::Quarter.cell_of(ordinal >> 12);
+        let from = (selection.from >> 12).max(Span::Quarter.start_ms(quarter(first)));
+        let to = (selection.to >> 12).min(Span::Quarter.start_ms(quarter(last) + 1));
         Ok(from..to.max(from))
     }
 
@@ -131,36 +137,78 @@ impl Questions {
         part: &mut Part<'_>,
     ) -> Result<(), StoreError> {
         if !selection.is_of_lanes() {
-            return self.sum_receipts(selection, range, part);
+            return self.sum_receipts(
+                selection,
+                Piece { range, sign: Sign::Plus, of: Of::Receipts },
+                part,
+            );
         }
-        for (piece, span) in pieces(range) {
-            match span {
-                Some(span) => self.sum_cells(selection, piece, span, part)?,
-                None => self.sum_receipts(selection, piece, part)?,
+        for piece in pieces(range, part.layers) {
+            match piece.of {
+                Of::Sealed(span) => self.sum_sealed(selection, &piece, span, part)?,
+                Of::Live => self.sum_live(selection, &piece, part)?,
+                Of::Receipts => self.sum_receipts(selection, piece, part)?,
             }
         }
         Ok(())
     }
 
-    fn sum_cells(
+    fn sum_sealed(
         &self,
         selection: &Selection,
-        range: Range<i64>,
+        piece: &Piece,
         span: Span,
         part: &mut Part<'_>,
     ) -> Result<(), StoreError> {
         let names = Reading { glossary: &self.glossary, db: &self.db };
         let lanes = self.lanes();
-        let mut cells = self.db.prepare_cached(CELLS)?;
-        let (from, to) = (range.start / span.millis(), range.end / span.millis());
-        let mut cells = cells.query(params![span.code(), from, to])?;
+        let mut rows = self.db.prepare_cached(seal::ROWS)?;
+        let (from, to) = (span.cell_of(piece.range.start), span.cell_of(piece.range.end));
+        let mut rows = rows.query(seal::places(span, from..to))?;
+        while let Some(row) = rows.next()? {
+            let at = span.start_ms(row.get(0)?);
+            let bytes = row.get_ref(1)?.as_blob().map_err(|_| StoreError::Damaged)?;
+            let mut cells = SealedCells::new(bytes);
+            while let Some((lane, mut cell)) = cells.next()? {
+                if selection.lanes.contains(&lane) {
+                    let counted = (cell.requests, cell.cost);
+                    part.add_packed(
+                        (piece.sign, at),
+                        lanes.get(lane)?,
+                        counted,
+                        &mut cell.sums,
+                        &names,
+                    )?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn sum_live(
+        &self,
+        selection: &Selection,
+        piece: &Piece,
+        part: &mut Part<'_>,
+    ) -> Result<(), StoreError> {
+        let names = Reading { glossary: &self.glossary, db: &self.db };
+        let lanes = self.lanes();
+        let mut cells = self.db.prepare_cached(seal::LIVE)?;
+        let quarter = |ms| Span::Quarter.cell_of(ms);
+        let mut cells = cells.query([quarter(piece.range.start), quarter(piece.range.end)])?;
         while let Some(cell) = cells.next()? {
-            let id: LaneId = cell.get(0)?;
-            if selection.lanes.contains(&id) {
-                let sums = cell.get_ref(3)?.as_blob().map_err(|_| StoreError::Damaged)?;
-                let tally = read_sums(cell.get(1)?, cell.get(2)?, sums, &names)?;
-                let start: i64 = cell.get(4)?;
-                part.add(start * span.millis(), lanes.get(id)?, &tally);
+            let lane: LaneId = cell.get(1)?;
+            if selection.lanes.contains(&lane) {
+                let at = Span::Quarter.start_ms(cell.get(0)?);
+                let sums = cell.get_ref(4)?.as_blob().map_err(|_| StoreError::Damaged)?;
+                let counted = (cell.get(2)?, cell.get(3)?);
+                part.add_packed(
+                    (piece.sign, at),
+                    lanes.get(lane)?,
+                    counted,
+                    &mut Unpack::new(sums),
+                    &names,
+                )?;
             }
         }
         Ok(())
@@ -169,20 +217,20 @@ impl Questions {
     fn sum_receipts(
         &self,
         selection: &Selection,
-        range: Range<i64>,
+        piece: Piece,
         part: &mut Part<'_>,
     ) -> Result<(), StoreError> {
         let rows = Selection {
             lanes: Rc::clone(&selection.lanes),
             tags: selection.tags.clone(),
             ids: selection.ids.clone(),
-            from: ordinal_at(Timestamp::from_millis(range.start)),
-            to: ordinal_at(Timestamp::from_millis(range.end)),
+            from: ordinal_at(Timestamp::from_millis(piece.range.start)),
+            to: ordinal_at(Timestamp::from_millis(piece.range.end)),
         };
         self.visit(rows, |questions, receipt| {
             let lane = questions.lane_of(receipt.id.ordinal())?;
             let at = receipt.id.ordinal() >> 12;
-            part.add(at, questions.lanes().get(lane)?, &Tally::of(&receipt));
+            part.add(piece.sign, at, questions.lanes().get(lane)?, &Tally::of(&receipt));
             Ok(())
         })
     }
@@ -235,15 +283,12 @@ impl Questions {
                 let lanes = self.lanes();
                 let group = rows.entry(Group::Name(row.get(1)?)).or_default();
                 let lane = lanes.get(lane)?;
-                match days {
-                    Days::Together => {
-                        group.add(lane, &tally);
-                        rest.subtract(lane, &tally);
-                    }
-                    Days::Apart => {
-                        group.add_on(day(ordinal >> 12), lane, &tally);
-                        rest.subtract_on(day(ordinal >> 12), lane, &tally);
-                    }
+                group.add(lane, &tally);
+                rest.subtract(lane, &tally);
+                if days == Days::Apart {
+                    let day = day(ordinal >> 12);
+                    group.on_day(Sign::Plus, day, lane, tally.cost);
+                    rest.on_day(Sign::Minus, day, lane, tally.cost);
                 }
             }
         }
@@ -253,27 +298,30 @@ impl Questions {
         Ok(rows)
     }
 
-    fn name(&self, grid: Grid, by: Option<&Dimension>) -> Result<Usage, StoreError> {
+    fn name(&self, grid: Grid) -> Result<Usage, StoreError> {
         let figures = |sums: Sums| sums.figures(|id| Ok(self.glossary.text(&self.db, id)?));
         let mut rows = Vec::new();
         for (group, sums) in grid.rows {
             let name = match group {
                 Group::Name(id) => self.glossary.text(&self.db, id)?.map(String::from),
                 Group::Word(word) => Some(word.to_owned()),
+                Group::All => None,
             };
             rows.push((name, figures(sums)?));
         }
         Ok(Usage {
             totals: figures(grid.totals)?,
-            rows: if by.is_some() { rows } else { Vec::new() },
+            rows,
             series: grid.series.into_iter().map(figures).collect::<Result<_, _>>()?,
         })
     }
 }
 
 /// Which row of the table something counts in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Group {
+    /// The table has no rows by lane.
+    All,
     Name(NameId),
     Word(&'static str),
 }
@@ -286,6 +334,30 @@ struct Grid {
     series: Vec<Sums>,
 }
 
+impl Grid {
+    fn of(cells: Cells, buckets: usize) -> Self {
+        let mut grid = Self { series: vec![Sums::default(); buckets], ..Self::default() };
+        for ((bucket, group), mut sums) in cells {
+            sums.tidy();
+            if sums.is_empty() {
+                continue;
+            }
+            grid.totals.merge(&sums);
+            if let Some(bucket) = bucket {
+                grid.series[bucket].merge(&sums);
+            }
+            match grid.rows.entry(group) {
+                Entry::Vacant(row) => drop(row.insert(sums)),
+                Entry::Occupied(mut row) => row.get_mut().merge(&sums),
+            }
+        }
+        grid
+    }
+}
+
+/// What is added up first: each bucket's part of each row.
+type Cells = HashMap<(Option<usize>, Group), Sums>;
+
 /// Whether the costs of each day are kept apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Days {
@@ -293,33 +365,66 @@ enum Days {
     Apart,
 }
 
+impl Days {
+    /// Days that are kept apart cannot be answered by weeks.
+    fn spans(self) -> &'static [Span] {
+        match self {
+            Self::Together => &[Span::Week, Span::Day, Span::Quarter],
+            Self::Apart => &[Span::Day, Span::Quarter],
+        }
+    }
+}
+
 /// The UTC day of an instant in milliseconds, counted from 1970.
 fn day(millis: i64) -> i64 {
     millis.div_euclid(Span::Day.millis())
 }
 
-/// The part of the grid that one segment of the period counts in.
+/// The cells that one segment of the period counts in.
 struct Part<'a> {
-    grid: &'a mut Grid,
+    cells: &'a mut Cells,
     bucket: Option<usize>,
     by: Option<&'a Dimension>,
     days: Days,
+    layers: &'a [Layer],
 }
 
 impl Part<'_> {
     /// `at` is an instant of the day it counts on, in milliseconds.
-    fn add(&mut self, at: i64, lane: &Lane, tally: &Tally) {
+    fn add(&mut self, sign: Sign, at: i64, lane: &Lane, tally: &Tally) {
         let days = self.days;
-        let add = |sums: &mut Sums| match days {
-            Days::Together => sums.add(lane, tally),
-            Days::Apart => sums.add_on(day(at), lane, tally),
-        };
-        add(&mut self.grid.totals);
-        if let Some(bucket) = self.bucket {
-            add(&mut self.grid.series[bucket]);
+        let sums = self.sums(lane);
+        match sign {
+            Sign::Plus => sums.add(lane, tally),
+            Sign::Minus => sums.subtract(lane, tally),
         }
+        if days == Days::Apart {
+            sums.on_day(sign, day(at), lane, tally.cost);
+        }
+    }
+
+    /// The same of a rollup cell as it lies in the ledger.
+    fn add_packed(
+        &mut self,
+        (sign, at): (Sign, i64),
+        lane: &Lane,
+        counted: (i64, i128),
+        sums: &mut Unpack<'_>,
+        names: &impl Unspell,
+    ) -> Result<(), StoreError> {
+        let days = self.days;
+        let into = self.sums(lane);
+        into.add_packed(sign, lane, counted, sums, names)?;
+        if days == Days::Apart {
+            into.on_day(sign, day(at), lane, counted.1);
+        }
+        Ok(())
+    }
+
+    /// Where receipts of this lane count.
+    fn sums(&mut self, lane: &Lane) -> &mut Sums {
         let group = match self.by {
-            None | Some(Dimension::Tag(_)) => return,
+            None | Some(Dimension::Tag(_)) => Group::All,
             Some(Dimension::Model) => Group::Name(lane.model),
             Some(Dimension::Provider) => Group::Name(lane.provider),
             Some(Dimension::Key) => Group::Name(lane.key),
@@ -329,7 +434,7 @@ impl Part<'_> {
             Some(Dimension::Status) => Group::Word(lane.status.as_str()),
             Some(Dimension::Kind) => Group::Word(lane.kind.as_str()),
         };
-        add(self.grid.rows.entry(group).or_default());
+        self.cells.entry((self.bucket, group)).or_default()
     }
 }
 
@@ -342,52 +447,4 @@ fn segments(period: Range<i64>, edges: &[Timestamp]) -> Vec<(Range<i64>, Option<
     let buckets = edges.windows(2).enumerate().map(|(at, edge)| (edge[0]..edge[1], Some(at)));
     let around = [(period.start..first, None), (last..period.end, None)];
     buckets.chain(around).filter(|(range, _)| !range.is_empty()).collect()
-}
-
-/// Cuts a range into whole days and quarters, which rollups know, and ragged ends.
-fn pieces(range: Range<i64>) -> Vec<(Range<i64>, Option<Span>)> {
-    let (quarters, days) = (whole(&range, Span::Quarter), whole(&range, Span::Day));
-    let mut pieces = Vec::new();
-    let Some(quarters) = quarters else { return vec![(range, None)] };
-    pieces.push((range.start..quarters.start, None));
-    match days {
-        None => pieces.push((quarters.clone(), Some(Span::Quarter))),
-        Some(days) => {
-            pieces.push((quarters.start..days.start, Some(Span::Quarter)));
-            pieces.push((days.clone(), Some(Span::Day)));
-            pieces.push((days.end..quarters.end, Some(Span::Quarter)));
-        }
-    }
-    pieces.push((quarters.end..range.end, None));
-    pieces.retain(|(range, _)| !range.is_empty());
-    pieces
-}
-
-/// The part of a range that is whole cells.
-fn whole(range: &Range<i64>, span: Span) -> Option<Range<i64>> {
-    let len = span.millis();
-    let (from, to) = (range.start.div_euclid(len) * len, range.end.div_euclid(len) * len);
-    let from = if from < range.start { from + len } else { from };
-    (from < to).then_some(from..to)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn pieces_cover_the_range_once_and_fit_their_cells(from in 0..400_000_000_i64, len in 0..400_000_000_i64) {
-            let mut at = from;
-            for (piece, span) in pieces(from..from + len) {
-                prop_assert_eq!(piece.start, at);
-                at = piece.end;
-                let cell = span.map_or(1, Span::millis);
-                prop_assert_eq!((piece.start % cell, piece.end % cell), (0, 0));
-                prop_assert!(span.is_some() || piece.end - piece.start < 2 * Span::Quarter.millis());
-            }
-            prop_assert_eq!(at, if len == 0 { from } else { from + len });
-        }
-    }
 }

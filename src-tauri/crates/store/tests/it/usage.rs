@@ -104,10 +104,10 @@ fn costs_of_each_utc_day_are_kept_apart_where_that_is_asked_for() {
     assert!(usage.totals.costs_by_day.is_empty());
 }
 
-/// A receipt somewhere within three days, of one of a few kinds.
+/// A receipt somewhere within six weeks, of one of a few kinds.
 fn any_receipt() -> impl Strategy<Value = Receipt> {
     let day = 86_400_000_i64;
-    (-day..2 * day, any::<u16>(), 0..5_u64, any::<u64>(), any::<Option<i64>>()).prop_map(
+    (-20 * day..22 * day, any::<u16>(), 0..5_u64, any::<u64>(), any::<Option<i64>>()).prop_map(
         |(ms, counter, kind, n, cost)| {
             let mut r = chat(id(ms, counter), n % 1000);
             r.model = Some(["a", "b", "c", "d", "e"][kind as usize].into());
@@ -134,21 +134,30 @@ proptest! {
 
     #[test]
     fn any_window_is_the_exact_sum_of_its_receipts_and_rollups_equal_a_rebuild(
-        receipts in proptest::collection::vec(any_receipt(), 1..60),
+        receipts in proptest::collection::vec(any_receipt(), 1..120),
+        late in 0..120_usize,
         windows in proptest::collection::vec((any::<Option<i32>>(), any::<Option<i32>>()), 4),
     ) {
         let receipts: BTreeMap<i64, Receipt> =
             receipts.into_iter().map(|r| (r.id.ordinal(), r)).collect();
         let receipts: Vec<Receipt> = receipts.into_values().collect();
         let home = tempfile::tempdir().unwrap();
-        record(home.path(), receipts.clone());
+        // Half of them come when most of their time is sealed.
+        let late = |at: &usize| at.is_multiple_of(2) && *at < late;
+        for come in [false, true] {
+            let some = receipts.iter().enumerate().filter(|(at, _)| late(at) == come);
+            record(home.path(), some.map(|(_, receipt)| receipt.clone()));
+        }
         let questions = Questions::open(home.path()).unwrap();
         for (from, to) in windows {
-            let (from, to) = (from.map(|f| i64::from(f) % 200_000_000), to.map(|t| i64::from(t) % 200_000_000));
+            let (from, to) = (from.map(i64::from), to.map(i64::from));
             let filter = Filter { from: from.map(at), to: to.map(at), ..Filter::default() };
             let usage = questions.usage(&filter, Some(&Dimension::Model), None).unwrap();
             let sum = |f: &Figures| (f.requests, f.cost.attos(), f.output_tokens);
             prop_assert_eq!(sum(&usage.totals), plain_sum(&receipts, from, to));
+            let apart = questions.usage_by_day(&filter, None, None).unwrap().totals;
+            let days: i128 = apart.costs_by_day.values().map(|cost| cost.attos()).sum();
+            prop_assert_eq!(days, usage.totals.cost.attos());
             let rows = usage.rows.iter().map(|(_, f)| sum(f));
             let rows = rows.fold((0, 0, 0), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2));
             prop_assert_eq!(rows, sum(&usage.totals));

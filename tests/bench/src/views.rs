@@ -1,0 +1,155 @@
+//! What the pages ask, put to a ledger one after another: how long each answer takes, beside
+//! what the same sums cost SQLite when it has to read every receipt of the period.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use api::period::Here;
+use api::problem::Problem;
+use api::query::{Query, Question};
+use api::question;
+use meter::Timestamp;
+use store::Questions;
+
+use crate::machine;
+use crate::table::{Table, time};
+
+/// What is allowed: an answer, and the first page of the log.
+const MOST: Duration = Duration::from_millis(50);
+const MOST_FIRST_PAGE: Duration = Duration::from_millis(10);
+
+/// A question of a page.
+struct View {
+    page: &'static str,
+    question: Question,
+    /// As in an address.
+    asks: &'static str,
+    most: Duration,
+}
+
+const fn usage(page: &'static str, asks: &'static str) -> View {
+    View { page, question: Question::Usage, asks, most: MOST }
+}
+
+const fn log(page: &'static str, asks: &'static str) -> View {
+    View { page, question: Question::Requests, asks, most: MOST_FIRST_PAGE }
+}
+
+const VIEWS: &[View] = &[
+    usage("tray, today", "from=today&by=model"),
+    usage("activity, 1 hour", "last=1h&by=model&granularity=hour"),
+    usage("activity, 1 day", "last=24h&by=model&granularity=hour"),
+    usage("activity, 7 days", "last=7d&by=model&granularity=hour"),
+    usage("activity, 30 days", "last=30d&by=model&granularity=day"),
+    usage("activity, 30 days by workspace", "last=30d&by=workspace&granularity=day"),
+    usage("activity, 30 days, one key", "last=30d&by=model&granularity=day&key=own"),
+    usage("activity, a year", "last=1y&by=model&granularity=week"),
+    usage("activity, all", "by=model&granularity=month"),
+    usage("one model of the chart, a year", "last=1y&model=gpt-5-2025-08-07&granularity=week"),
+    usage("models, all", "by=model"),
+    usage("providers, all", "by=provider"),
+    usage("workspaces, all", "by=workspace"),
+    usage("errors, all", "by=status&status=error"),
+    usage("tagged, 30 days", "last=30d&by=tag:team"),
+    log("requests, all", "limit=100"),
+    log("requests, 30 days, one model", "last=30d&model=gpt-5-2025-08-07&limit=100"),
+    log("requests, HTTP 500 of one key", "status=500&key=trial&limit=100"),
+    log("requests, rare combination", "model=gpt-image-1&workspace=client-b&key=trial&limit=100"),
+    log("requests, a year ago", "to=today&status=429&workspace=thesis&limit=100"),
+    log("requests, none match", "model=nobody&limit=100"),
+];
+
+/// The same sums from the receipts themselves.
+const BASELINE: &str = "SELECT l.model, count(*), max(r.cost), sum(length(r.detail))
+    FROM receipt r JOIN lane l ON l.id = r.lane GROUP BY l.model";
+
+/// Asks everything of the ledger in `home` and prints the table. Says which answers took
+/// longer than they may.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub fn run(home: &Path, rounds: usize) -> anyhow::Result<()> {
+    let opened = Instant::now();
+    let ledger = Questions::open(home)?;
+    let newest = ask(&ledger, &VIEWS[15], Timestamp::from_millis(i64::MAX >> 20))?;
+    let opened = opened.elapsed();
+    let now = newest.newest.context("the ledger is empty")?;
+    let all = question::usage(&ledger, &parse(Question::Usage, "demo=with", now)?, now);
+    let receipts = all.map_err(said)?.totals.requests;
+    let size = std::fs::metadata(home.join("ledger.db"))?.len();
+    println!("{}", machine::description());
+    println!(
+        "{receipts} receipts, {} bytes each; opened and first asked in {}\n",
+        size / receipts.max(1),
+        nanos(opened)
+    );
+    let mut table = Table::new(["view", "median", "slowest", "answer", "may take", ""]);
+    let mut late = 0;
+    for view in VIEWS {
+        let mut taken = Vec::new();
+        let mut bytes = 0;
+        for _ in 0..rounds.max(1) {
+            let began = Instant::now();
+            bytes = ask(&ledger, view, now)?.bytes;
+            taken.push(began.elapsed());
+        }
+        taken.sort_unstable();
+        let median = taken[taken.len() / 2];
+        let is_late = median > view.most;
+        late += usize::from(is_late);
+        table.row([
+            view.page.to_owned(),
+            nanos(median),
+            nanos(taken[taken.len() - 1]),
+            format!("{bytes} B"),
+            nanos(view.most),
+            if is_late { "LATE" } else { "" }.to_owned(),
+        ]);
+    }
+    let db = rusqlite::Connection::open(home.join("ledger.db"))?;
+    let began = Instant::now();
+    let groups = db.prepare(BASELINE)?.query_map([], |_| Ok(()))?.count();
+    let read = format!("SQLite reads every receipt ({groups} models)");
+    table.row([
+        read,
+        nanos(began.elapsed()),
+        String::new(),
+        String::new(),
+        String::new(),
+        String::new(),
+    ]);
+    println!("{table}");
+    println!("{late} of {} views took longer than they may", VIEWS.len());
+    Ok(())
+}
+
+struct Asked {
+    newest: Option<Timestamp>,
+    bytes: usize,
+}
+
+fn ask(ledger: &Questions, view: &View, now: Timestamp) -> anyhow::Result<Asked> {
+    let query = parse(view.question, view.asks, now)?;
+    if view.question == Question::Usage {
+        let answer = question::usage(ledger, &query, now).map_err(said)?;
+        return Ok(Asked { newest: None, bytes: serde_json::to_vec(&answer)?.len() });
+    }
+    let answer = question::requests(ledger, &query).map_err(said)?;
+    let newest = answer.requests.first().map(|receipt| receipt.started_at);
+    Ok(Asked { newest, bytes: serde_json::to_vec(&answer)?.len() })
+}
+
+fn parse(question: Question, asks: &str, now: Timestamp) -> anyhow::Result<Query> {
+    let pairs: Vec<(&str, &str)> =
+        asks.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, ""))).collect();
+    Query::parse(question, &pairs, Here { now, zone: chrono_tz::Europe::Berlin }).map_err(said)
+}
+
+fn said(problem: Problem) -> anyhow::Error {
+    anyhow!("{problem}")
+}
+
+fn nanos(taken: Duration) -> String {
+    time(i64::try_from(taken.as_nanos()).unwrap_or(i64::MAX))
+}
