@@ -1,6 +1,6 @@
 // The one way to Tollgate: a command in the window, HTTP in a browser. Nobody else knows which.
 
-import type { ProblemBody } from "./types";
+import type { ErrorBody } from "./types";
 
 /** What went wrong, where, and what to do. */
 export class Problem extends Error {
@@ -43,7 +43,7 @@ async function byHttp(method: string, path: string, body: unknown): Promise<Answ
 export async function ask<T>(method: string, path: string, body?: unknown): Promise<T> {
   const answer = await (inWindow ? byWindow : byHttp)(method, `/api/v1/${path}`, body);
   if (answer.status >= 200 && answer.status < 300) return answer.body as T;
-  const { code, message, hint } = (answer.body as ProblemBody).error;
+  const { code, message, hint } = (answer.body as ErrorBody).error;
   throw new Problem(answer.status, code, message, hint ?? null);
 }
 

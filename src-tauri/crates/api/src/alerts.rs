@@ -50,7 +50,7 @@ pub enum Line {
 }
 
 /// A calendar period of the user's zone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 #[serde(rename_all = "snake_case")]
 pub enum Per {
     /// From the full hour on.
@@ -250,7 +250,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// What happened to a rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 #[serde(rename_all = "snake_case")]
 pub enum Turn {
     /// Its line was crossed.

@@ -12,7 +12,7 @@ use crate::conversion::{Converted, ConvertedCost, UsedRate};
 use crate::period::Granularity;
 
 /// The half-open period `[from, to)` a question was about.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 pub struct Period {
     /// Its first instant; `null`: from the beginning.
     pub from: Option<Timestamp>,
@@ -23,7 +23,7 @@ pub struct Period {
 }
 
 /// The answer to `usage`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 pub struct Usage {
     /// What was asked about.
     pub period: Period,
@@ -42,7 +42,7 @@ pub struct Usage {
 }
 
 /// One row of a usage table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 pub struct Row {
     /// The model, key, day, …; `null`: receipts that have none.
     pub name: Option<String>,
@@ -52,7 +52,7 @@ pub struct Row {
 }
 
 /// One bucket of a series.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 pub struct Bucket {
     /// Its first instant.
     pub from: Timestamp,
@@ -64,7 +64,7 @@ pub struct Bucket {
 }
 
 /// Sums over some receipts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 pub struct Figures {
     /// How many requests.
     pub requests: u64,
@@ -95,7 +95,7 @@ pub struct Figures {
 }
 
 /// How durations are spread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 pub struct Spread {
     /// The mean, in milliseconds.
     pub mean_ms: u64,
@@ -106,7 +106,7 @@ pub struct Spread {
 }
 
 /// One page of receipts, newest first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 pub struct Requests {
     /// The receipts.
     pub requests: Vec<Receipt>,

@@ -21,7 +21,7 @@ pub struct Conversion {
 }
 
 /// A sum in another currency.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 pub struct Converted {
     /// The currency.
     pub currency: Currency,
@@ -32,7 +32,7 @@ pub struct Converted {
 }
 
 /// One receipt's cost in another currency.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 pub struct ConvertedCost {
     /// The currency.
     pub currency: Currency,
@@ -45,7 +45,7 @@ pub struct ConvertedCost {
 }
 
 /// A rate that went into a total, and how much was converted at it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 pub struct UsedRate {
     /// The currency of `amount`.
     pub from: Currency,

@@ -16,7 +16,7 @@ use crate::problem::{Code, Problem};
 use crate::router::Desk;
 
 /// What is known about a pass. Its label is its name everywhere, and never used twice.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 pub struct Pass {
     /// Its name on receipts.
     pub label: String,
@@ -35,7 +35,7 @@ pub struct Pass {
 }
 
 /// A pass that was just made, with its secret: the only time it can be seen.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, specta::Type)]
 pub struct MadePass {
     /// The pass.
     #[serde(flatten)]
@@ -45,7 +45,7 @@ pub struct MadePass {
 }
 
 /// A pass to be made.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 #[serde(deny_unknown_fields)]
 pub struct NewPass {
     /// Its name on receipts.

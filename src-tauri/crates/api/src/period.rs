@@ -20,7 +20,7 @@ pub struct Here {
 }
 
 /// How wide the buckets of a series are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 #[serde(rename_all = "snake_case")]
 pub enum Granularity {
     /// From full hour to full hour of the local clock.

@@ -13,7 +13,7 @@ use crate::readers::stumbled;
 use crate::router::Desk;
 
 /// Which prices are in force.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 pub struct PricesInForce {
     /// What identifies them on receipts.
     pub book_hash: String,
@@ -22,7 +22,7 @@ pub struct PricesInForce {
 }
 
 /// What a look for newer prices came to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 pub struct Refreshed {
     /// Whether other prices are in force than before.
     pub renewed: bool,

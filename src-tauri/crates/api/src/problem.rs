@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use store::StoreError;
 
 /// Every way in which a question or a change can fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
     /// A parameter is unknown, unreadable, or contradicts another one.
@@ -53,7 +53,7 @@ impl Code {
 }
 
 /// What went wrong, in words for people and a code for programs.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize, specta::Type)]
 #[error("{message}{}", .hint.as_deref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default())]
 pub struct Problem {
     /// For programs.
@@ -65,7 +65,7 @@ pub struct Problem {
 }
 
 /// The JSON around a [`Problem`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 pub struct ErrorBody {
     /// What went wrong.
     pub error: Problem,

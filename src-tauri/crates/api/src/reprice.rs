@@ -21,7 +21,7 @@ use crate::router::Desk;
 const LONGEST_REASON: usize = 200;
 
 /// Which receipts are to be valued again, by the filters of `GET requests`, and why.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 pub struct RepriceOrder {
     /// Why, in a few words; stays with each second valuation.
     pub reason: String,
@@ -40,7 +40,7 @@ pub struct RepriceOrder {
 }
 
 /// One value of a filter, or several.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 #[serde(untagged)]
 pub enum Values {
     /// One.
@@ -59,7 +59,7 @@ impl Values {
 }
 
 /// What a re-pricing changes, or would change.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 pub struct Repriced {
     /// Whether second valuations were appended.
     pub appended: bool,
@@ -80,7 +80,7 @@ pub struct Repriced {
 }
 
 /// What changes about the receipts of one model.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 pub struct RepricedRow {
     /// Who was paid.
     pub provider: String,
@@ -94,7 +94,7 @@ pub struct RepricedRow {
 }
 
 /// What some receipts come to before and after.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 pub struct Difference {
     /// How many receipts change.
     pub receipts: u64,

@@ -10,7 +10,7 @@ use crate::readers::stumbled;
 use crate::router::Desk;
 
 /// The answer to `status`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 pub struct GateStatus {
     /// Tollgate's own.
     pub version: String,
@@ -29,7 +29,7 @@ pub struct GateStatus {
 }
 
 /// How recording is doing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 pub struct LedgerStatus {
     /// The size of its file.
     pub bytes: u64,
@@ -48,7 +48,7 @@ pub struct LedgerStatus {
 }
 
 /// One provider.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 pub struct ProviderStatus {
     /// Its id in paths.
     pub id: String,

@@ -7,6 +7,7 @@
 pub mod exchange;
 pub mod format;
 mod json;
+mod json_shape;
 mod leaves;
 pub mod money;
 pub mod price;

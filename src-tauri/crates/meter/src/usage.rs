@@ -169,7 +169,7 @@ impl<'de> Deserialize<'de> for Factor {
 pub struct UnknownFactor;
 
 /// What a [`Count`] counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, specta::Type)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Unit {
@@ -323,7 +323,9 @@ impl<'de> Deserialize<'de> for Count {
 }
 
 /// Where a count comes from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, specta::Type,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Basis {
     /// The provider said so.
@@ -336,7 +338,9 @@ pub enum Basis {
 }
 
 /// Whether a count can be off, and to which side.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, specta::Type,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Bound {
     /// It is this many.

@@ -6,3 +6,4 @@ mod passes;
 mod questions;
 mod reprice;
 mod scopes;
+mod typescript;

@@ -24,7 +24,7 @@ pub use words::{
 };
 
 /// One try at an upstream.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 pub struct Attempt {
     /// Who was tried.
     pub provider: Box<str>,
@@ -41,7 +41,7 @@ pub struct Attempt {
 }
 
 /// One disjoint usage item with the money on it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 pub struct Line {
     /// What was used.
     pub factor: Factor,
@@ -69,7 +69,7 @@ pub struct Line {
 }
 
 /// A cost that the provider itself stated.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 pub struct ReportedCost {
     /// How much.
     pub amount: Money,
@@ -80,7 +80,7 @@ pub struct ReportedCost {
 }
 
 /// A later fact about a receipt, appended; the receipt itself never changes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 pub struct Settlement {
     /// When it was appended.
     pub at: Timestamp,
@@ -122,7 +122,7 @@ impl Settlement {
 
 /// The record of one request. Times are wall-clock UTC; durations are measured on a
 /// monotonic clock and survive a jump of the former.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 pub struct Receipt {
     /// Who this is.
     pub id: ReceiptId,
