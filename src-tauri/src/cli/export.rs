@@ -1,10 +1,11 @@
 //! `tollgate export`: receipts as a file.
 
 use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use api::export::Rows;
+use api::export::ExportFormat;
 use api::query::{Query, Question};
 use api::question;
 use clap::Args;
@@ -13,7 +14,7 @@ use tempfile::NamedTempFile;
 use super::figure::grouped;
 use super::filters::Filters;
 
-/// Writes receipts as CSV or JSON lines: one row a request, oldest first.
+/// Writes receipts as CSV, JSON lines or an Excel workbook: one row a request, oldest first.
 ///
 /// Covers all time unless filtered. Text cells that a spreadsheet would take for a formula
 /// get an apostrophe in front.
@@ -21,9 +22,10 @@ use super::filters::Filters;
 #[command(after_help = "Examples:
   tollgate export -o usage.csv
   tollgate export --format jsonl --from 2026-11-01 --to 2026-12-01 -o november.jsonl
+  tollgate export --from 2026-11-01 --to 2026-12-01 -o november.xlsx
   tollgate export --format csv --model gpt-5 | head")]
 pub(crate) struct ExportArgs {
-    /// `csv` or `jsonl`; otherwise what FILE's name ends in, otherwise `jsonl`
+    /// `csv`, `jsonl` or `xlsx`; otherwise what FILE's name ends in, otherwise `jsonl`
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
     /// Say costs in this currency too, in columns of their own
@@ -48,7 +50,12 @@ impl ExportArgs {
         let ledger = super::ledger()?;
         match &self.output {
             None => {
-                let out = BufWriter::new(io::stdout().lock());
+                if query.format == ExportFormat::Xlsx && io::stdout().is_terminal() {
+                    anyhow::bail!(
+                        "a workbook is nothing for a terminal\nhint: name a file: -o usage.xlsx"
+                    );
+                }
+                let out = BufWriter::new(io::stdout());
                 write(&ledger, &query, out, false)?.flush()?;
             }
             Some(path) => {
@@ -68,7 +75,7 @@ impl ExportArgs {
 
     fn named_format(&self) -> Option<String> {
         let ending = self.output.as_deref()?.extension()?.to_str()?.to_ascii_lowercase();
-        ending.parse::<api::export::ExportFormat>().ok().map(|format| format.to_string())
+        ending.parse::<ExportFormat>().ok().map(|format| format.to_string())
     }
 }
 
@@ -86,23 +93,21 @@ fn beside(path: &Path) -> anyhow::Result<(NamedTempFile, PathBuf)> {
     Ok((file, folder))
 }
 
-fn write<W: Write>(
+fn write<W: Write + Send>(
     ledger: &store::Questions,
     query: &Query,
     out: W,
     shows_progress: bool,
 ) -> anyhow::Result<W> {
     let mut written = 0;
-    let mut rows = Rows::begin(query.format, query.conversion(), out)?;
-    let sent = question::export(ledger, query, &mut rows, |_| {
+    let out = question::export(ledger, query, crate::settings::now(), out, |_| {
         written += 1;
         if shows_progress && written % PROGRESS == 0 {
             // A terminal that is gone is no reason to stop.
             let _ = write!(io::stderr(), "\r{} receipts", grouped(written));
         }
-    })?;
-    sent?;
-    let out = rows.finish()?;
+        ControlFlow::Continue(())
+    })??;
     if shows_progress {
         let _ = writeln!(io::stderr(), "\r{} receipts", grouped(written));
     }

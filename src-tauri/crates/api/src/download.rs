@@ -1,24 +1,28 @@
 //! `GET export`: rows leave as they are read from the ledger, and wait when the client does.
 
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
+use axum::http::HeaderName;
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use chrono_tz::Tz;
 use futures_util::stream;
-use meter::Timestamp;
+use meter::{Receipt, Timestamp};
 use store::Questions;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
-use crate::export::Rows;
 use crate::problem::{Code, Problem};
 use crate::query::Query;
 use crate::question;
 use crate::readers::Readers;
+
+/// How many receipts there will be, for those who show progress.
+const ROWS: HeaderName = HeaderName::from_static("x-tollgate-rows");
 
 /// Bytes that leave together.
 const CHUNK: usize = 32 * 1024;
@@ -42,9 +46,11 @@ pub(crate) async fn file(
     let name = format!("usage-{}.{format}", file_period(&query, now));
     let (send, mut receive) = mpsc::channel::<Chunk>(WAITING);
     let out = Chunks { send, runtime: Handle::current(), waiting: Vec::with_capacity(CHUNK) };
-    readers.export(move |reader| write(reader, &query, out)).await;
+    let (tell, rows) = oneshot::channel();
+    readers.export(move |reader| write(reader, &query, now, tell, out)).await;
     // Until the first rows are there it can still be said properly that there are none.
     let first = receive.recv().await.unwrap_or_else(|| Err(broken_off()))?;
+    let rows = rows.await.map_err(|_| broken_off())?;
     let chunks = stream::unfold((Some(first), Some(receive)), |(first, receive)| async {
         let mut receive = receive?;
         let next = match first {
@@ -62,6 +68,7 @@ pub(crate) async fn file(
         (CONTENT_TYPE, format.media_type().to_owned()),
         (CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
         (CACHE_CONTROL, "no-store".to_owned()),
+        (ROWS, rows.to_string()),
     ];
     Ok((headers, Body::from_stream(chunks)).into_response())
 }
@@ -71,24 +78,30 @@ fn broken_off() -> Problem {
 }
 
 /// Writes the whole file. When the client has gone there is nobody left to tell.
-fn write(reader: Result<Questions, Problem>, query: &Query, out: Chunks) {
+fn write(
+    reader: Result<Questions, Problem>,
+    query: &Query,
+    now: Timestamp,
+    rows: oneshot::Sender<u64>,
+    out: Chunks,
+) {
     let (send, runtime) = (out.send.clone(), out.runtime.clone());
-    let written = reader.and_then(|ledger| write_rows(&ledger, query, out));
+    let written = reader.and_then(|ledger| {
+        // Whoever asked may be gone by now, which the first bytes find out.
+        let _ = rows.send(ledger.count(&query.filter)?);
+        let go_on = |_: &Receipt| match send.is_closed() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        };
+        let sent = question::export(&ledger, query, now, out, go_on)?;
+        Ok(sent.and_then(|mut out| out.flush()))
+    });
     let last = match written {
         Ok(Ok(())) => Ok(Bytes::new()),
         Ok(Err(_gone)) => return,
         Err(problem) => Err(problem),
     };
     drop(runtime.block_on(send.send_timeout(last, PATIENCE)));
-}
-
-fn write_rows(ledger: &Questions, query: &Query, out: Chunks) -> Result<io::Result<()>, Problem> {
-    let mut rows = match Rows::begin(query.format, query.conversion(), out) {
-        Ok(rows) => rows,
-        Err(gone) => return Ok(Err(gone)),
-    };
-    let sent = question::export(ledger, query, &mut rows, |_| {})?;
-    Ok(sent.and_then(|()| rows.finish()).and_then(|mut out| out.flush()))
 }
 
 /// `2026-11-01_2026-11-30`: the first and the last day of the export, by the asker's clock.

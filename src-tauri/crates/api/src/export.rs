@@ -1,18 +1,17 @@
-//! Receipts as rows of a file: one row a request, constant memory, safe to open in a
-//! spreadsheet. Knows columns and cells; the asking is in [`crate::question`].
+//! Receipts as lines of a file: one a request, constant memory, safe to open in a
+//! spreadsheet. The asking is in [`crate::question`], workbooks in [`crate::workbook`].
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Write};
 use std::str::FromStr;
 
 use meter::receipt::UnknownWord;
-use meter::usage::{Count, Factor};
-use meter::{Currency, Money, Receipt};
+use meter::usage::Factor;
+use meter::{Currency, Receipt};
 use serde::Serialize;
 
+use crate::columns::{Value, cells, header};
 use crate::conversion::{Conversion, ConvertedCost};
-use crate::standing::{Standing, tokens};
 
 /// How an export is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,17 +20,20 @@ pub enum ExportFormat {
     Csv,
     /// One receipt's own JSON a line.
     Jsonl,
+    /// An Excel workbook: typed cells, with a summary, models and days on sheets of their own.
+    Xlsx,
 }
 
 impl ExportFormat {
     /// Every value.
-    pub const ALL: &'static [Self] = &[Self::Csv, Self::Jsonl];
+    pub const ALL: &'static [Self] = &[Self::Csv, Self::Jsonl, Self::Xlsx];
 
     /// The word for it, also the file's extension.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Csv => "csv",
             Self::Jsonl => "jsonl",
+            Self::Xlsx => "xlsx",
         }
     }
 
@@ -40,6 +42,7 @@ impl ExportFormat {
         match self {
             Self::Csv => "text/csv; charset=utf-8; header=present",
             Self::Jsonl => "application/x-ndjson",
+            Self::Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
         }
     }
 }
@@ -58,11 +61,18 @@ impl FromStr for ExportFormat {
     }
 }
 
-/// Writes receipts to `out`, one at a time.
+/// Writes receipts to `out` as lines, one at a time.
 #[derive(Debug)]
-pub struct Rows<W: Write> {
+pub(crate) struct Rows<W: Write> {
     sink: Sink<W>,
     conversion: Option<Conversion>,
+}
+
+/// How lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lines {
+    Csv,
+    Jsonl,
 }
 
 #[derive(Debug)]
@@ -77,15 +87,15 @@ impl<W: Write> Rows<W> {
     ///
     /// # Errors
     /// When `out` does.
-    pub fn begin(format: ExportFormat, conversion: Option<Conversion>, out: W) -> io::Result<Self> {
-        let sink = match format {
-            ExportFormat::Csv => {
+    pub(crate) fn begin(lines: Lines, conversion: Option<Conversion>, out: W) -> io::Result<Self> {
+        let sink = match lines {
+            Lines::Csv => {
                 let mut csv = csv::Writer::from_writer(out);
                 let added = conversion.iter().flat_map(|_| CONVERTED).map(str::to_owned);
-                csv.write_record(header().chain(added))?;
+                csv.write_record(header(Factor::NAMED).chain(added))?;
                 Sink::Csv(Box::new(csv))
             }
-            ExportFormat::Jsonl => Sink::Jsonl(out),
+            Lines::Jsonl => Sink::Jsonl(out),
         };
         Ok(Self { sink, conversion })
     }
@@ -94,12 +104,13 @@ impl<W: Write> Rows<W> {
     ///
     /// # Errors
     /// When `out` does.
-    pub fn write(&mut self, receipt: &Receipt) -> io::Result<()> {
+    pub(crate) fn write(&mut self, receipt: &Receipt) -> io::Result<()> {
         let converted = self.conversion.as_ref().map(|to| (to.to, to.receipt(receipt)));
         match &mut self.sink {
             Sink::Csv(csv) => {
                 let added = converted.into_iter().flat_map(converted_cells);
-                Ok(csv.write_record(cells(receipt).chain(added))?)
+                let cells = cells(receipt, Factor::NAMED).map(plain);
+                Ok(csv.write_record(cells.chain(added))?)
             }
             Sink::Jsonl(out) => {
                 match converted {
@@ -117,7 +128,7 @@ impl<W: Write> Rows<W> {
     ///
     /// # Errors
     /// When `out` does.
-    pub fn finish(self) -> io::Result<W> {
+    pub(crate) fn finish(self) -> io::Result<W> {
         match self.sink {
             Sink::Csv(csv) => csv.into_inner().map_err(csv::IntoInnerError::into_error),
             Sink::Jsonl(mut out) => out.flush().map(|()| out),
@@ -134,7 +145,7 @@ struct Both<'a> {
 }
 
 /// The last columns, where costs are converted.
-const CONVERTED: [&str; 4] =
+pub(crate) const CONVERTED: [&str; 4] =
     ["converted_currency", "converted_cost", "exchange_rate", "exchange_rate_date"];
 
 fn converted_cells((to, cost): (Currency, Option<ConvertedCost>)) -> [String; 4] {
@@ -145,92 +156,16 @@ fn converted_cells((to, cost): (Currency, Option<ConvertedCost>)) -> [String; 4]
     [to.to_string(), amount, rate, on]
 }
 
-/// What a cell of one column says.
-type Cell = fn(&Receipt) -> String;
-
-/// The columns before the factors. What a receipt came to is what counts now; `valuation`
-/// says whether that is the first valuation or which later one.
-const COLUMNS: &[(&str, Cell)] = &[
-    ("id", |r| r.id.to_string()),
-    ("started_at", |r| r.started_at.to_string()),
-    ("ended_at", |r| r.ended_at.to_string()),
-    ("workspace", |r| text(&r.workspace)),
-    ("pass", |r| optional(r.pass.as_deref())),
-    ("key", |r| optional(r.key.as_deref())),
-    ("client", |r| optional(r.client.as_deref())),
-    ("tags", |r| if r.tags.is_empty() { String::new() } else { json(&r.tags) }),
-    ("provider", |r| text(&r.provider)),
-    ("upstream", |r| text(&r.upstream)),
-    ("format", |r| shown(r.format)),
-    ("kind", |r| r.kind.to_string()),
-    ("technology", |r| shown(r.technology)),
-    ("model_requested", |r| optional(r.model_requested.as_deref())),
-    ("model", |r| optional(r.model.as_deref())),
-    ("stream", |r| r.stream.to_string()),
-    ("status", |r| Standing::of(r).status.to_string()),
-    ("http_status", |r| shown(r.http_status)),
-    ("response_id", |r| optional(r.response_id.as_deref())),
-    ("trace_id", |r| optional(r.trace_id.as_deref())),
-    ("region", |r| optional(r.region.as_deref())),
-    ("assisted", |r| r.assisted.to_string()),
-    ("client_left_early", |r| r.client_left_early.to_string()),
-    ("error_type", |r| optional(r.error_type.as_deref())),
-    ("error_message", |r| optional(r.error_message.as_deref())),
-    ("finish_reason", |r| optional(r.finish_reason.as_deref())),
-    ("ttft_ms", |r| shown(r.ttft_ms)),
-    ("latency_ms", |r| r.latency_ms.to_string()),
-    ("overhead_us", |r| shown(r.overhead_us)),
-    ("request_bytes", |r| r.request_bytes.to_string()),
-    ("response_bytes", |r| r.response_bytes.to_string()),
-    ("upstream_request_id", |r| optional(r.upstream_request_id.as_deref())),
-    ("service_tier", |r| optional(r.service_tier.as_deref())),
-    ("capabilities", |r| words(&r.capabilities)),
-    ("route", |r| optional(r.route.as_deref())),
-    ("attempts", |r| if r.attempts.is_empty() { String::new() } else { json(&r.attempts) }),
-    ("billing", |r| r.billing.to_string()),
-    ("usage_raw", |r| r.usage_raw.as_ref().map_or_else(String::new, |u| text(u.as_str()))),
-    ("usage_state", |r| Standing::of(r).usage_state.to_string()),
-    ("anomalies", |r| words(&r.anomalies)),
-    ("cost", |r| shown(Standing::of(r).cost)),
-    ("currency", |r| r.currency.to_string()),
-    ("cost_state", |r| Standing::of(r).cost_state.to_string()),
-    ("subtotal", |r| shown(Standing::of(r).subtotal)),
-    ("valuation", |r| text(Standing::of(r).valuation())),
-    ("first_cost", |r| shown(r.cost)),
-    ("reported_cost", |r| shown::<Money>(r.reported_cost.as_ref().map(|c| c.amount))),
-    ("reported_currency", |r| shown(r.reported_cost.as_ref().map(|c| c.currency))),
-    ("reported_source", |r| optional(r.reported_cost.as_ref().map(|c| &*c.source))),
-    ("book_hash", |r| optional(Standing::of(r).book_hash)),
-    (
-        "settlements",
-        |r| if r.settlements.is_empty() { String::new() } else { json(&r.settlements) },
-    ),
-    ("note", |r| optional(r.note.as_deref())),
-    ("input_tokens", |r| tokens(r).input.to_string()),
-    ("output_tokens", |r| tokens(r).output.to_string()),
-];
-
-/// The column of factors that have no column.
-const OTHER_FACTORS: &str = "other_factors";
-
-fn header() -> impl Iterator<Item = String> {
-    let before = COLUMNS.iter().map(|(name, _)| (*name).to_owned());
-    let factors = Factor::NAMED.iter().map(|factor| factor.name().into_owned());
-    before.chain(factors).chain([OTHER_FACTORS.to_owned()])
-}
-
-fn cells(receipt: &Receipt) -> impl Iterator<Item = String> {
-    let mut counts: BTreeMap<&Factor, Count> = BTreeMap::new();
-    for line in Standing::of(receipt).lines {
-        let count = counts.entry(&line.factor).or_default();
-        *count = count.plus(line.count);
+fn plain(value: Value<'_>) -> String {
+    match value {
+        Value::Absent => String::new(),
+        Value::Outside(outside) => text(&outside),
+        Value::Own(own) => own,
+        Value::Whole(count) => count.to_string(),
+        Value::Count(count) => count.to_string(),
+        Value::Money(amount) => amount.to_string(),
+        Value::Time(at) => at.to_string(),
     }
-    let before = COLUMNS.iter().map(|(_, cell)| cell(receipt));
-    // An empty cell is a factor nobody reported; 0 is one that was reported as none.
-    let factors: Vec<String> =
-        Factor::NAMED.iter().map(|factor| shown(counts.remove(factor))).collect();
-    let other = if counts.is_empty() { String::new() } else { json(&counts) };
-    before.chain(factors).chain([other])
 }
 
 /// Text that came from outside. A spreadsheet takes what begins with one of these for a
@@ -242,28 +177,13 @@ fn text(outside: &str) -> String {
     }
 }
 
-fn optional(outside: Option<&str>) -> String {
-    outside.map_or_else(String::new, text)
-}
-
-fn shown<T: fmt::Display>(own: Option<T>) -> String {
-    own.map_or_else(String::new, |own| own.to_string())
-}
-
-fn words<T: fmt::Display>(own: &[T]) -> String {
-    own.iter().map(T::to_string).collect::<Vec<_>>().join(" ")
-}
-
-/// Begins with a bracket, so it is no formula.
-fn json<T: serde::Serialize>(own: &T) -> String {
-    serde_json::to_string(own).expect("maps with text keys and plain lists are JSON")
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use meter::receipt::{CostState, Line};
-    use meter::usage::{Basis, Bound};
+    use meter::usage::{Basis, Bound, Count};
     use meter::{ReceiptId, Timestamp};
 
     fn line(factor: Factor, count: Count) -> Line {
@@ -301,7 +221,7 @@ mod tests {
     }
 
     fn csv(receipts: &[Receipt]) -> BTreeMap<String, String> {
-        let mut rows = Rows::begin(ExportFormat::Csv, None, Vec::new()).unwrap();
+        let mut rows = Rows::begin(Lines::Csv, None, Vec::new()).unwrap();
         receipts.iter().for_each(|r| rows.write(r).unwrap());
         let bytes = rows.finish().unwrap();
         let mut reader = csv::Reader::from_reader(&*bytes);
@@ -312,12 +232,11 @@ mod tests {
 
     #[test]
     fn every_field_of_a_receipt_has_a_column() {
-        let header: Vec<String> = header().collect();
+        let header: Vec<String> = header(Factor::NAMED).collect();
         let json = serde_json::to_value(receipt()).unwrap();
         for field in json.as_object().unwrap().keys().filter(|f| *f != "lines") {
             assert!(header.contains(field), "{field}");
         }
-        assert_eq!(header.len(), COLUMNS.len() + Factor::NAMED.len() + 1);
     }
 
     #[test]
@@ -346,7 +265,7 @@ mod tests {
 
     #[test]
     fn a_line_of_jsonl_is_the_receipt() {
-        let mut rows = Rows::begin(ExportFormat::Jsonl, None, Vec::new()).unwrap();
+        let mut rows = Rows::begin(Lines::Jsonl, None, Vec::new()).unwrap();
         rows.write(&receipt()).unwrap();
         rows.write(&receipt()).unwrap();
         let text = String::from_utf8(rows.finish().unwrap()).unwrap();

@@ -6,6 +6,7 @@
 pub mod alerts;
 pub mod answer;
 pub mod auth;
+mod columns;
 pub mod conversion;
 mod download;
 mod events;
@@ -21,3 +22,4 @@ pub mod reprice;
 pub mod router;
 pub mod standing;
 pub mod status;
+mod workbook;

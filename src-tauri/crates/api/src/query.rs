@@ -131,7 +131,7 @@ impl Query {
             before: given
                 .one("before", "Use the `next` of the page before.", |text| text.parse().ok())?,
             format: given
-                .one("format", "Write `csv` or `jsonl`.", |text| text.parse().ok())?
+                .one("format", "Write `csv`, `jsonl` or `xlsx`.", |text| text.parse().ok())?
                 .unwrap_or(ExportFormat::Jsonl),
             currency: given.one("currency", "Write three letters such as `EUR`.", |text| {
                 text.to_ascii_uppercase().parse().ok()

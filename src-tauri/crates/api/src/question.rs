@@ -11,10 +11,11 @@ use store::{Demo, Filter, Questions};
 
 use crate::answer::{Bucket, Figures, Period, Requests, Row, Spread, Usage};
 use crate::conversion::{Conversion, Converted};
-use crate::export::Rows;
+use crate::export::{ExportFormat, Lines, Rows};
 use crate::period::{self, Granularity};
 use crate::problem::{Code, Problem};
 use crate::query::{By, Query, by_word};
+use crate::workbook::{self, Unwritten};
 
 /// What a period came to: totals, a table if one was asked for, a series if one was.
 ///
@@ -212,27 +213,55 @@ fn last_id(prefix: &str) -> Option<ReceiptId> {
     format!("{prefix}{}", &LARGEST[prefix.len()..]).parse().ok()
 }
 
-/// Hands every receipt the query asks for to `rows`, oldest first, in constant memory;
-/// `written` is told each of them. Ends at the first error of the receiving side.
+/// Writes every receipt the query asks for to `out`, oldest first, in constant memory, and
+/// gives `out` back. `written` is told each of them and may end it.
 ///
 /// # Errors
-/// Outer: the ledger cannot be read. Inner: the receiving side failed.
-pub fn export<W: Write>(
+/// Outer: the ledger cannot be read. Inner: the receiving side failed, or `written` ended it.
+pub fn export<W: Write + Send>(
     ledger: &Questions,
     query: &Query,
-    rows: &mut Rows<W>,
-    mut written: impl FnMut(&Receipt),
-) -> Result<io::Result<()>, Problem> {
-    let mut outcome = Ok(());
-    ledger.each(&query.filter, |receipt| match rows.write(&receipt) {
-        Ok(()) => {
-            written(&receipt);
-            ControlFlow::Continue(())
+    now: Timestamp,
+    mut out: W,
+    mut written: impl FnMut(&Receipt) -> ControlFlow<()>,
+) -> Result<io::Result<W>, Problem> {
+    let mut is_ended = false;
+    let mut written = |receipt: &Receipt| {
+        let flow = written(receipt);
+        is_ended |= flow.is_break();
+        flow
+    };
+    let lines = match query.format {
+        ExportFormat::Csv => Lines::Csv,
+        ExportFormat::Jsonl => Lines::Jsonl,
+        ExportFormat::Xlsx => {
+            let write = || workbook::write(ledger, query, now, &mut out, &mut written);
+            return match ledger.at_one_instant(write) {
+                Ok(()) if is_ended => Ok(Err(ended())),
+                Ok(()) => Ok(Ok(out)),
+                Err(Unwritten::Io(error)) => Ok(Err(error)),
+                Err(Unwritten::Problem(problem)) => Err(problem),
+            };
         }
-        Err(error) => {
-            outcome = Err(error);
-            ControlFlow::Break(())
+    };
+    let mut rows = match Rows::begin(lines, query.conversion(), out) {
+        Ok(rows) => rows,
+        Err(error) => return Ok(Err(error)),
+    };
+    let mut outcome = Ok(());
+    ledger.each(&query.filter, |receipt| {
+        outcome = rows.write(&receipt);
+        match &outcome {
+            Ok(()) => written(&receipt),
+            Err(_) => ControlFlow::Break(()),
         }
     })?;
-    Ok(outcome)
+    if is_ended {
+        outcome = Err(ended());
+    }
+    Ok(outcome.and_then(|()| rows.finish()))
+}
+
+fn ended() -> io::Error {
+    io::Error::new(io::ErrorKind::Interrupted, "the export was ended")
 }

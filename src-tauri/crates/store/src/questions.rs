@@ -146,13 +146,17 @@ impl Questions {
         })
     }
 
-    /// Answers a question of several statements from one state of the ledger.
-    pub(crate) fn at_one_instant<T>(
+    /// Answers several questions from one state of the ledger. Receipts that come in
+    /// meanwhile are recorded, but the ledger's write-ahead log grows until this returns.
+    pub fn at_one_instant<T, E: From<StoreError>>(
         &self,
-        ask: impl FnOnce() -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
+        ask: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
+        if !self.db.is_autocommit() {
+            return ask();
+        }
         // Rolled back when dropped: there is nothing to commit.
-        let _reading = self.db.unchecked_transaction()?;
+        let _reading = self.db.unchecked_transaction().map_err(StoreError::from)?;
         ask()
     }
 

@@ -140,6 +140,8 @@ fn desk(home: &Path, ledger: &Arc<Ledger>) -> Desk {
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: axum::http::HeaderMap,
+    pub(crate) bytes: axum::body::Bytes,
+    /// The same as text; empty if it is none.
     pub(crate) text: String,
 }
 
@@ -147,8 +149,8 @@ impl Answer {
     async fn of(response: Response<Body>) -> Self {
         let (head, body) = response.into_parts();
         let body = body.collect().await.expect("the answer is whole").to_bytes();
-        let text = String::from_utf8(body.to_vec()).expect("answers are text");
-        Self { status: head.status, headers: head.headers, text }
+        let text = String::from_utf8(body.to_vec()).unwrap_or_default();
+        Self { status: head.status, headers: head.headers, bytes: body, text }
     }
 
     pub(crate) fn json(&self) -> Value {

@@ -1,0 +1,372 @@
+//! Receipts as an Excel workbook in constant memory: a summary, the models and the days from
+//! the ledger's own sums, and one row a request. Excel's numbers are doubles; an amount that
+//! one does not hold exactly also stands beside it as a text.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+
+use chrono_tz::Tz;
+use meter::usage::{Count, Factor};
+use meter::{Money, Receipt, Timestamp};
+use rust_xlsxwriter::{Format, Workbook, Worksheet, XlsxError};
+use store::{Dimension, Filter, Questions, StoreError};
+
+use crate::answer::{Figures, Row, Usage};
+use crate::columns::{Value, cells, header};
+use crate::export::CONVERTED;
+use crate::period::Granularity;
+use crate::problem::Problem;
+use crate::query::{By, Query};
+use crate::question;
+
+/// Rows of a sheet with its heading; Excel knows no more.
+const MOST_ROWS: u32 = 1_048_576;
+
+/// Characters of a cell; Excel knows 32,767.
+const MOST_CHARACTERS: usize = 32_000;
+
+/// What stands beside money that a number does not hold.
+const EXACTLY: &str = "exactly";
+
+/// Why a workbook was not written.
+pub(crate) enum Unwritten {
+    /// The ledger cannot be read.
+    Problem(Problem),
+    /// The receiving side or the temporary file failed.
+    Io(io::Error),
+}
+
+impl From<StoreError> for Unwritten {
+    fn from(error: StoreError) -> Self {
+        Self::Problem(error.into())
+    }
+}
+
+impl From<Problem> for Unwritten {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+impl From<XlsxError> for Unwritten {
+    fn from(error: XlsxError) -> Self {
+        match error {
+            XlsxError::IoError(error) => Self::Io(error),
+            other => Self::Io(io::Error::other(other)),
+        }
+    }
+}
+
+/// Writes the workbook, all of it from one state of the ledger. `written` is told each
+/// receipt and may end it.
+pub(crate) fn write<W: Write + Send>(
+    ledger: &Questions,
+    query: &Query,
+    now: Timestamp,
+    out: &mut W,
+    mut written: impl FnMut(&Receipt) -> ControlFlow<()>,
+) -> Result<(), Unwritten> {
+    let sums = |by: Option<By>| -> Result<Usage, Problem> {
+        let query = Query { by, granularity: None, ..query.clone() };
+        question::usage(ledger, &query, now)
+    };
+    let by_model = sums(Some(By::Dimension(Dimension::Model)))?;
+    let by_day = sums(Some(By::Time(Granularity::Day)))?;
+    let style = Style::new();
+    let mut book = Workbook::new();
+    summary(book.add_worksheet().set_name("Summary")?, &style, query, now, &by_model)?;
+    table(book.add_worksheet().set_name("By model")?, &style, "model", &by_model)?;
+    table(book.add_worksheet().set_name("By day")?, &style, "day", &by_day)?;
+    let factors: Vec<Factor> = by_model.totals.factors.keys().cloned().collect();
+    let columns = Columns { factors, query, style: &style };
+    let mut sheet = columns.begin(&mut book, 1)?;
+    let (mut row, mut number) = (1, 1);
+    let mut outcome = Ok(());
+    ledger
+        .each(&query.filter, |receipt| {
+            let next = || -> Result<(), XlsxError> {
+                if row == MOST_ROWS {
+                    (row, number) = (1, number + 1);
+                    sheet = columns.begin(&mut book, number)?;
+                }
+                columns.write(book.worksheet_from_index(sheet)?, row, &receipt)?;
+                row += 1;
+                Ok(())
+            };
+            outcome = { next }();
+            match &outcome {
+                Ok(()) => written(&receipt),
+                Err(_) => ControlFlow::Break(()),
+            }
+        })
+        .map_err(Problem::from)?;
+    outcome?;
+    Ok(book.save_to_writer(out)?)
+}
+
+struct Style {
+    heading: Format,
+    time: Format,
+    money: Format,
+    whole: Format,
+}
+
+impl Style {
+    fn new() -> Self {
+        Self {
+            heading: Format::new().set_bold(),
+            time: Format::new().set_num_format("yyyy-mm-dd hh:mm:ss.000"),
+            money: Format::new().set_num_format("0.00################"),
+            whole: Format::new().set_num_format("#,##0"),
+        }
+    }
+}
+
+fn headings<I>(sheet: &mut Worksheet, style: &Style, names: I) -> Result<(), XlsxError>
+where
+    I: IntoIterator<Item = String>,
+{
+    sheet.write_row_with_format(0, 0, names, &style.heading)?;
+    sheet.set_freeze_panes(1, 0)?;
+    Ok(())
+}
+
+/// Writes an amount as a number and, where that is not exact, as a text in the next column.
+fn amount(
+    sheet: &mut Worksheet,
+    style: &Style,
+    (row, column): (u32, u16),
+    amount: Option<Money>,
+) -> Result<(), XlsxError> {
+    let Some(amount) = amount else { return Ok(()) };
+    let text = amount.to_string();
+    let Ok(number) = text.parse::<f64>() else { return Ok(()) };
+    sheet.write_number_with_format(row, column, number, &style.money)?;
+    if !is_exact(&text, number) {
+        sheet.write_string(row, column + 1, text)?;
+    }
+    Ok(())
+}
+
+/// Whether Excel, which keeps fifteen significant digits, shows all of this decimal.
+fn is_exact(text: &str, number: f64) -> bool {
+    let digits = text.bytes().filter(u8::is_ascii_digit).skip_while(|digit| *digit == b'0');
+    digits.count() <= 15 && number.to_string().parse() == text.parse::<f64>()
+}
+
+fn count(
+    sheet: &mut Worksheet,
+    style: &Style,
+    (row, column): (u32, u16),
+    count: Count,
+) -> Result<(), XlsxError> {
+    let number: f64 = count.to_string().parse().unwrap_or(f64::MAX);
+    match count.millionths() % Count::ONE {
+        0 => sheet.write_number_with_format(row, column, number, &style.whole)?,
+        _ => sheet.write_number(row, column, number)?,
+    };
+    Ok(())
+}
+
+fn summary(
+    sheet: &mut Worksheet,
+    style: &Style,
+    query: &Query,
+    now: Timestamp,
+    usage: &Usage,
+) -> Result<(), XlsxError> {
+    sheet.set_column_width(0, 28)?.set_column_width(1, 32)?.set_column_width(2, 32)?;
+    let totals = &usage.totals;
+    let text = |at: Option<Timestamp>, none: &str| match at {
+        Some(at) => at.utc().with_timezone(&query.zone).to_rfc3339(),
+        None => none.to_owned(),
+    };
+    let mut rows: Vec<(String, Value<'_>)> = vec![
+        ("From".into(), Value::Own(text(query.filter.from, "the first receipt"))),
+        ("To, not included".into(), Value::Own(text(query.filter.to, "the last receipt"))),
+        ("Time zone".into(), Value::Own(query.zone.name().to_owned())),
+        ("Filters".into(), Value::Own(filters(&query.filter))),
+        ("Written".into(), Value::Own(text(Some(now), ""))),
+        ("By".into(), Value::Own(format!("Tollgate {}", env!("CARGO_PKG_VERSION")))),
+        ("Requests".into(), Value::Whole(totals.requests)),
+        ("Cost, USD".into(), totals.cost.map_or(Value::Absent, Value::Money)),
+    ];
+    for (currency, cost) in &totals.other_costs {
+        rows.push((format!("Cost, {currency}"), Value::Money(*cost)));
+    }
+    if let Some(converted) = &totals.converted {
+        let cost = converted.cost.map_or(Value::Absent, Value::Money);
+        rows.push((format!("Cost converted to {}", converted.currency), cost));
+    }
+    rows.extend([
+        ("Requests of unknown cost".into(), Value::Whole(totals.unpriced)),
+        ("Their priced parts, USD".into(), Value::Money(totals.subtotal)),
+        ("Requests of estimated usage".into(), Value::Whole(totals.estimated)),
+        ("Tokens in".into(), Value::Whole(totals.input_tokens)),
+        ("Tokens out".into(), Value::Whole(totals.output_tokens)),
+    ]);
+    sheet.write_row_with_format(0, 0, ["Tollgate", "", EXACTLY], &style.heading)?;
+    for ((name, value), row) in rows.into_iter().zip(1..) {
+        sheet.write_string(row, 0, name)?;
+        cell(sheet, style, query.zone, (row, 1), value)?;
+    }
+    let notes = "An empty cost is an unknown one, never zero. Amounts of more than 15 digits \
+        stand exactly, as text, in the column beside.";
+    sheet.write_string(rows_after(totals), 0, notes)?;
+    Ok(())
+}
+
+/// Below the longest summary.
+fn rows_after(totals: &Figures) -> u32 {
+    17 + u32::try_from(totals.other_costs.len()).unwrap_or(u32::MAX - 17)
+}
+
+fn filters(filter: &Filter) -> String {
+    let texts = [
+        ("model", &filter.models),
+        ("provider", &filter.providers),
+        ("key", &filter.keys),
+        ("pass", &filter.passes),
+        ("workspace", &filter.workspaces),
+        ("client", &filter.clients),
+    ];
+    let texts = texts.into_iter().filter(|(_, values)| !values.is_empty());
+    let mut said: Vec<String> =
+        texts.map(|(name, values)| format!("{name} {}", values.join(" or "))).collect();
+    if !filter.statuses.is_empty() {
+        said.push(format!("status {:?}", filter.statuses));
+    }
+    if !filter.kinds.is_empty() {
+        let kinds: Vec<String> = filter.kinds.iter().map(ToString::to_string).collect();
+        said.push(format!("kind {}", kinds.join(" or ")));
+    }
+    said.extend(filter.stream.map(|stream| format!("stream {stream}")));
+    said.extend(filter.tags.iter().map(|(name, value)| format!("tag {name}={value}")));
+    if !filter.ids.is_empty() {
+        said.push(format!("{} ids", filter.ids.len()));
+    }
+    if said.is_empty() { "none".to_owned() } else { said.join("; ") }
+}
+
+fn table(sheet: &mut Worksheet, style: &Style, of: &str, usage: &Usage) -> Result<(), XlsxError> {
+    let factors: BTreeSet<&Factor> = usage.totals.factors.keys().collect();
+    let fixed = [of, "requests", "succeeded", "error", "unpriced", "cost", EXACTLY];
+    let tokens = ["input_tokens", "output_tokens"];
+    let names = fixed.into_iter().chain(tokens).map(str::to_owned);
+    headings(sheet, style, names.chain(factors.iter().map(|factor| factor.name().into_owned())))?;
+    sheet.set_column_width(0, 32)?;
+    for (Row { name, figures }, row) in usage.rows.iter().zip(1..) {
+        sheet.write_string(row, 0, cut(name.as_deref().unwrap_or("none")))?;
+        figures_row(sheet, style, row, figures, &factors)?;
+    }
+    let last = u32::try_from(usage.rows.len()).unwrap_or(MOST_ROWS).saturating_add(1);
+    sheet.write_string_with_format(last, 0, "Total", &style.heading)?;
+    figures_row(sheet, style, last, &usage.totals, &factors)
+}
+
+fn figures_row(
+    sheet: &mut Worksheet,
+    style: &Style,
+    row: u32,
+    figures: &Figures,
+    factors: &BTreeSet<&Factor>,
+) -> Result<(), XlsxError> {
+    use meter::receipt::Status::{Error, Succeeded};
+    let of = |status| figures.statuses.get(&status).copied().unwrap_or(0);
+    let counts = [(1, figures.requests), (2, of(Succeeded)), (3, of(Error)), (4, figures.unpriced)];
+    let tokens = [(7, figures.input_tokens), (8, figures.output_tokens)];
+    for (column, number) in counts.into_iter().chain(tokens) {
+        count(sheet, style, (row, column), Count::whole(number))?;
+    }
+    amount(sheet, style, (row, 5), figures.cost)?;
+    for (factor, column) in factors.iter().zip(9..) {
+        if let Some(used) = figures.factors.get(factor) {
+            count(sheet, style, (row, column), *used)?;
+        }
+    }
+    Ok(())
+}
+
+/// The sheet of requests.
+struct Columns<'a> {
+    factors: Vec<Factor>,
+    query: &'a Query,
+    style: &'a Style,
+}
+
+impl Columns<'_> {
+    /// Adds a sheet and says which it is.
+    fn begin(&self, book: &mut Workbook, number: u32) -> Result<usize, XlsxError> {
+        let name = if number == 1 { "Requests".to_owned() } else { format!("Requests {number}") };
+        let sheet = book.add_worksheet_with_constant_memory()?.set_name(name)?;
+        let zone = self.query.zone.name();
+        let name = |name: String| match &*name {
+            "started_at" | "ended_at" => format!("{name} ({zone})"),
+            _ => name,
+        };
+        let exact = ["cost exactly".to_owned()];
+        let converted = self.query.currency.iter().flat_map(|_| CONVERTED).map(str::to_owned);
+        headings(sheet, self.style, header(&self.factors).map(name).chain(exact).chain(converted))?;
+        Ok(book.worksheets().len() - 1)
+    }
+
+    fn write(&self, sheet: &mut Worksheet, row: u32, receipt: &Receipt) -> Result<(), XlsxError> {
+        let mut column = 0;
+        for value in cells(receipt, &self.factors) {
+            match value {
+                // The text beside it has a column of its own here.
+                Value::Money(amount) => {
+                    let number = amount.to_string().parse::<f64>().unwrap_or_default();
+                    sheet.write_number_with_format(row, column, number, &self.style.money)?;
+                }
+                other => cell(sheet, self.style, self.query.zone, (row, column), other)?,
+            }
+            column += 1;
+        }
+        let cost = crate::standing::Standing::of(receipt).cost.map(|cost| cost.to_string());
+        let inexact = cost.filter(|text| text.parse().is_ok_and(|number| !is_exact(text, number)));
+        if let Some(text) = inexact {
+            sheet.write_string(row, column, text)?;
+        }
+        if let Some(conversion) = self.query.conversion() {
+            sheet.write_string(row, column + 1, conversion.to.to_string())?;
+            if let Some(converted) = conversion.receipt(receipt) {
+                let number = converted.cost.to_string().parse::<f64>().unwrap_or_default();
+                sheet.write_number_with_format(row, column + 2, number, &self.style.money)?;
+                sheet.write_string(row, column + 3, converted.rate)?;
+                sheet.write_string(row, column + 4, converted.on.to_string())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn cell(
+    sheet: &mut Worksheet,
+    style: &Style,
+    zone: Tz,
+    at: (u32, u16),
+    value: Value<'_>,
+) -> Result<(), XlsxError> {
+    match value {
+        Value::Absent => {}
+        Value::Outside(text) => drop(sheet.write_string(at.0, at.1, cut(&text))?),
+        Value::Own(text) => drop(sheet.write_string(at.0, at.1, cut(&text))?),
+        Value::Whole(number) => count(sheet, style, at, Count::whole(number))?,
+        Value::Count(number) => count(sheet, style, at, number)?,
+        Value::Money(money) => amount(sheet, style, at, Some(money))?,
+        Value::Time(time) => {
+            let local = time.utc().with_timezone(&zone).naive_local();
+            sheet.write_datetime_with_format(at.0, at.1, local, &style.time)?;
+        }
+    }
+    Ok(())
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(MOST_CHARACTERS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
