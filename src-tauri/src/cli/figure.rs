@@ -260,6 +260,7 @@ mod tests {
             converted: None,
             other_costs: [].into(),
             subtotal: Money::ZERO,
+            saved: Money::ZERO,
             unpriced,
             estimated: 0,
             input_tokens: 0,

@@ -27,10 +27,10 @@ use super::table::{self, Align, Cell, Column};
   tollgate usage --by tag:team --json
   tollgate usage --by month --currency EUR")]
 pub(crate) struct UsageArgs {
-    /// One row a model, provider, key, pass, workspace, status, kind, client, hour, day, week, month or tag:NAME
+    /// One row a model, provider, key, pass, workspace, status, kind, client, hour, day, week, month or tag:NAME, or several: model,key,hour
     #[arg(long, value_name = "WHAT")]
     by: Option<String>,
-    /// Add a series of hours, days, weeks or months (seen with --json)
+    /// Add a series of 15m, hours, days, weeks or months (seen with --json)
     #[arg(long, value_name = "WIDTH")]
     granularity: Option<String>,
     /// Say costs in this currency too, at the rates of `tollgate exchange`
@@ -125,6 +125,9 @@ fn totals(screen: &mut Screen, figures: &Figures, used: &[UsedRate]) -> io::Resu
         let said = in_currency(&money(cost), currency);
         fact("", format!("{}{}", painted(STRONG, &said), rates(used)))?;
     }
+    if figures.saved != Money::ZERO {
+        fact("Saved", format!("{} by caching", money(figures.saved)))?;
+    }
     if figures.subtotal != Money::ZERO {
         fact("", format!("{} of what is unpriced is known", money(figures.subtotal)))?;
     }
@@ -194,7 +197,8 @@ fn by_table(screen: &mut Screen, by: &str, usage: &Usage) -> io::Result<()> {
         COLUMNS.to_vec()
     };
     let mut rows: Vec<Vec<Cell>> = usage.rows.iter().map(|row| cells(by, row)).collect();
-    let total = Row { name: Some("total".to_owned()), figures: usage.totals.clone() };
+    let total =
+        Row { name: Some("total".to_owned()), names: Vec::new(), figures: usage.totals.clone() };
     rows.push(cells(by, &total).into_iter().map(|cell| cell.style(STRONG)).collect());
     table::print(screen, &columns, &rows)?;
     let said = rates(&usage.exchange);
@@ -207,7 +211,9 @@ fn by_table(screen: &mut Screen, by: &str, usage: &Usage) -> io::Result<()> {
 
 fn cells(by: &str, row: &Row) -> Vec<Cell> {
     let figures = &row.figures;
+    let names: Vec<&str> = row.names.iter().map(|name| name.as_deref().unwrap_or("-")).collect();
     let name = match &row.name {
+        _ if !names.is_empty() => Cell::new(names.join(", ")),
         Some(name) => Cell::new(name),
         None => Cell::new(format!("no {}", by.strip_prefix("tag:").unwrap_or(by))).style(FAINT),
     };

@@ -186,7 +186,7 @@ fn chunk(bytes: &[u8]) -> Vec<u8> {
 
 enum Encoder {
     Plain,
-    Gzip(GzEncoder<Vec<u8>>),
+    Gzip(Box<GzEncoder<Vec<u8>>>),
     Brotli(Box<brotli::CompressorWriter<Vec<u8>>>),
     Zstd,
 }
@@ -195,7 +195,9 @@ impl Encoder {
     fn new(coding: Option<Coding>) -> Self {
         match coding {
             None | Some(Coding::FakeGzip) => Self::Plain,
-            Some(Coding::Gzip) => Self::Gzip(GzEncoder::new(Vec::new(), Compression::fast())),
+            Some(Coding::Gzip) => {
+                Self::Gzip(Box::new(GzEncoder::new(Vec::new(), Compression::fast())))
+            }
             Some(Coding::Brotli) => {
                 Self::Brotli(Box::new(brotli::CompressorWriter::new(Vec::new(), 4096, 3, 20)))
             }

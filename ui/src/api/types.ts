@@ -202,6 +202,11 @@ export type Figures = {
 	converted: Converted | null,
 	/**  The priced parts of requests whose cost is not known. Not in `cost`. */
 	subtotal: Money,
+	/**
+	 *  What caching saved in US dollars, each call at its own rates, less what writing to
+	 *  caches cost extra.
+	 */
+	saved?: Money,
 	/**  Requests whose cost is not known and not in the sum. */
 	unpriced: number,
 	/**  Requests whose usage is an estimate. */
@@ -293,6 +298,8 @@ export type GateStatus = {
 
 /**  How wide the buckets of a series are. */
 export type Granularity = 
+/**  From quarter to quarter of an hour. */
+"15m" | 
 /**  From full hour to full hour of the local clock. */
 "hour" | 
 /**  From midnight to midnight; 23 or 25 hours where clocks change. */
@@ -637,8 +644,10 @@ export type Requests = {
 
 /**  One row of a usage table. */
 export type Row = {
-	/**  The model, key, day, …; `null`: receipts that have none. */
+	/**  The model, key, day, …; `null`: receipts that have none, or there are `names`. */
 	name: string | null,
+	/**  One for each of several things the table is cut by. */
+	names?: (string | null)[],
 } & Figures;
 
 /**  A later fact about a receipt, appended; the receipt itself never changes. */

@@ -274,6 +274,7 @@ mod tests {
             cost: Some(cost.parse().unwrap()),
             other_costs: BTreeMap::new(),
             subtotal: Money::ZERO,
+            saved: Money::ZERO,
             unpriced: 0,
             estimated: 0,
             input_tokens: 0,

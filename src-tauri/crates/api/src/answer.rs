@@ -44,8 +44,11 @@ pub struct Usage {
 /// One row of a usage table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 pub struct Row {
-    /// The model, key, day, …; `null`: receipts that have none.
+    /// The model, key, day, …; `null`: receipts that have none, or there are `names`.
     pub name: Option<String>,
+    /// One for each of several things the table is cut by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<Option<String>>,
     /// What it came to.
     #[serde(flatten)]
     pub figures: Figures,
@@ -78,6 +81,10 @@ pub struct Figures {
     pub converted: Option<Converted>,
     /// The priced parts of requests whose cost is not known. Not in `cost`.
     pub subtotal: Money,
+    /// What caching saved in US dollars, each call at its own rates, less what writing to
+    /// caches cost extra.
+    #[serde(default)]
+    pub saved: Money,
     /// Requests whose cost is not known and not in the sum.
     pub unpriced: u64,
     /// Requests whose usage is an estimate.

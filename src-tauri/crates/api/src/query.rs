@@ -34,6 +34,8 @@ pub enum By {
     Dimension(Dimension),
     /// One row an hour, day, week or month.
     Time(Granularity),
+    /// One row for each combination: `model,key,hour`.
+    Several(Vec<Dimension>, Option<Granularity>),
 }
 
 /// A question's parameters, ready to be asked.
@@ -120,7 +122,7 @@ impl Query {
             by: given.one("by", BY_SHAPES, parse_by)?,
             granularity: given.one(
                 "granularity",
-                "Write `hour`, `day`, `week` or `month`.",
+                "Write `15m`, `hour`, `day`, `week` or `month`.",
                 |text| text.parse().ok(),
             )?,
             limit: given
@@ -198,7 +200,8 @@ const STATUS_SHAPES: &str = "Write `succeeded`, `error`, `denied`, `cancelled`, 
      `pending`, a code such as `429` or a class such as `4xx`.";
 
 const BY_SHAPES: &str = "Write `model`, `provider`, `key`, `pass`, `workspace`, `status`, `kind`, \
-     `client`, `hour`, `day`, `week`, `month` or `tag:NAME`.";
+     `client`, `15m`, `hour`, `day`, `week`, `month` or `tag:NAME`; or up to three of them and a time, such as \
+     `model,key,hour`, but no tags.";
 
 fn kind_shapes() -> String {
     let words: Vec<String> = Kind::ALL.iter().map(|kind| format!("`{kind}`")).collect();
@@ -231,14 +234,41 @@ fn parse_demo(text: &str) -> Option<Demo> {
 }
 
 fn parse_by(text: &str) -> Option<By> {
-    if let Some(name) = text.strip_prefix("tag:") {
-        let name = name.to_ascii_lowercase();
-        return (!name.is_empty()).then_some(By::Dimension(Dimension::Tag(name)));
+    if text.contains(',') && !text.starts_with("tag:") {
+        return parse_several(text);
     }
     if let Ok(granularity) = text.parse() {
         return Some(By::Time(granularity));
     }
-    Some(By::Dimension(match text {
+    parse_dimension(text).map(By::Dimension)
+}
+
+fn parse_several(text: &str) -> Option<By> {
+    let (mut dimensions, mut granularity) = (Vec::new(), None);
+    for part in text.split(',') {
+        match part.parse() {
+            Ok(time) if granularity.is_none() => granularity = Some(time),
+            Ok(_) => return None,
+            Err(_) => {
+                let dimension = parse_dimension(part)?;
+                let is_new = !dimensions.contains(&dimension);
+                dimensions.push(dimension);
+                if !is_new || dimensions.len() > 3 {
+                    return None;
+                }
+            }
+        }
+    }
+    let has_tag = dimensions.iter().any(|one| matches!(one, Dimension::Tag(_)));
+    (!has_tag && !dimensions.is_empty()).then_some(By::Several(dimensions, granularity))
+}
+
+fn parse_dimension(text: &str) -> Option<Dimension> {
+    if let Some(name) = text.strip_prefix("tag:") {
+        let name = name.to_ascii_lowercase();
+        return (!name.is_empty()).then_some(Dimension::Tag(name));
+    }
+    Some(match text {
         "model" => Dimension::Model,
         "provider" => Dimension::Provider,
         "key" => Dimension::Key,
@@ -248,22 +278,33 @@ fn parse_by(text: &str) -> Option<By> {
         "kind" => Dimension::Kind,
         "client" => Dimension::Client,
         _ => return None,
-    }))
+    })
 }
 
 /// The word that [`parse_by`] reads.
 pub(crate) fn by_word(by: &By) -> String {
-    let word = match by {
-        By::Time(granularity) => granularity.as_str(),
-        By::Dimension(Dimension::Tag(name)) => return format!("tag:{name}"),
-        By::Dimension(Dimension::Model) => "model",
-        By::Dimension(Dimension::Provider) => "provider",
-        By::Dimension(Dimension::Key) => "key",
-        By::Dimension(Dimension::Pass) => "pass",
-        By::Dimension(Dimension::Workspace) => "workspace",
-        By::Dimension(Dimension::Status) => "status",
-        By::Dimension(Dimension::Kind) => "kind",
-        By::Dimension(Dimension::Client) => "client",
+    match by {
+        By::Time(granularity) => granularity.to_string(),
+        By::Dimension(dimension) => dimension_word(dimension),
+        By::Several(dimensions, granularity) => {
+            let time = granularity.map(|granularity| granularity.to_string());
+            let words: Vec<String> = dimensions.iter().map(dimension_word).chain(time).collect();
+            words.join(",")
+        }
+    }
+}
+
+fn dimension_word(dimension: &Dimension) -> String {
+    let word = match dimension {
+        Dimension::Tag(name) => return format!("tag:{name}"),
+        Dimension::Model => "model",
+        Dimension::Provider => "provider",
+        Dimension::Key => "key",
+        Dimension::Pass => "pass",
+        Dimension::Workspace => "workspace",
+        Dimension::Status => "status",
+        Dimension::Kind => "kind",
+        Dimension::Client => "client",
     };
     word.to_owned()
 }
@@ -427,14 +468,19 @@ mod tests {
             "status",
             "kind",
             "client",
+            "15m",
             "hour",
             "day",
             "week",
             "month",
             "tag:team",
+            "model,key,hour",
+            "workspace,status",
         ] {
             assert_eq!(by_word(&parse_by(word).unwrap()), word);
         }
-        assert_eq!(parse_by("tag:"), None);
+        for wrong in ["tag:", "model,", "model,model", "day,hour", "model,tag:team", "hour,day"] {
+            assert_eq!(parse_by(wrong), None, "{wrong}");
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
+use chrono_tz::Tz;
 use meter::receipt::Status;
 use meter::{Receipt, ReceiptId, Timestamp};
 use store::{Demo, Filter, Questions};
@@ -24,6 +25,7 @@ use crate::workbook::{self, Unwritten};
 pub fn usage(ledger: &Questions, query: &Query, now: Timestamp) -> Result<Usage, Problem> {
     let granularity = match &query.by {
         Some(By::Time(granularity)) => Some(*granularity),
+        Some(By::Several(_, granularity)) => granularity.or(query.granularity),
         Some(By::Dimension(_)) | None => query.granularity,
     };
     let edges = match granularity {
@@ -32,7 +34,7 @@ pub fn usage(ledger: &Questions, query: &Query, now: Timestamp) -> Result<Usage,
     };
     let dimension = match &query.by {
         Some(By::Dimension(dimension)) => Some(dimension),
-        Some(By::Time(_)) | None => None,
+        Some(By::Time(_) | By::Several(..)) | None => None,
     };
     let buckets = (!edges.is_empty()).then_some(&*edges);
     let conversion = query.conversion();
@@ -54,6 +56,14 @@ pub fn usage(ledger: &Questions, query: &Query, now: Timestamp) -> Result<Usage,
     let rows = match &query.by {
         Some(By::Time(granularity)) => time_rows(&series, *granularity, query),
         Some(By::Dimension(_)) => dearest_first(found.rows, conversion),
+        Some(By::Several(dimensions, granularity)) => {
+            let edges = granularity.and(buckets);
+            let buckets = granularity.map(|granularity| (granularity, query.zone));
+            several(
+                ledger.table(&query.filter, &dimensions.iter().collect::<Vec<_>>(), edges)?,
+                buckets.zip(edges),
+            )?
+        }
         None => Vec::new(),
     };
     Ok(Usage {
@@ -100,6 +110,7 @@ fn time_rows(series: &[Bucket], granularity: Granularity, query: &Query) -> Vec<
     let busy = series.iter().filter(|bucket| bucket.figures.requests != 0);
     busy.map(|bucket| Row {
         name: Some(period::label(granularity, query.zone, bucket.from)),
+        names: Vec::new(),
         figures: bucket.figures.clone(),
     })
     .collect()
@@ -109,7 +120,7 @@ fn dearest_first(
     rows: Vec<(Option<String>, store::Figures)>,
     conversion: Option<&Conversion>,
 ) -> Vec<Row> {
-    let row = |(name, sums)| Row { name, figures: figures(sums, conversion) };
+    let row = |(name, sums)| Row { name, names: Vec::new(), figures: figures(sums, conversion) };
     let mut rows: Vec<Row> = rows.into_iter().map(row).collect();
     rows.sort_by(|a, b| {
         let dear = |row: &Row| {
@@ -119,6 +130,36 @@ fn dearest_first(
         dear(b).cmp(&dear(a)).then_with(|| a.name.cmp(&b.name))
     });
     rows
+}
+
+/// Rows of a table of several dimensions. More are for an export.
+const MOST_ROWS: usize = 10_000;
+
+/// The oldest first where times are told apart, then the dearest.
+fn several(
+    mut rows: Vec<store::TableRow>,
+    times: Option<((Granularity, Tz), &[Timestamp])>,
+) -> Result<Vec<Row>, Problem> {
+    if rows.len() > MOST_ROWS {
+        let problem = format!("{} rows are too long a table", rows.len());
+        return Err(Problem::new(Code::BadParameter, problem)
+            .hint("Ask for a shorter period, a filter or a wider time."));
+    }
+    rows.sort_by(|a, b| {
+        let dear = |row: &store::TableRow| (row.figures.cost, row.figures.requests);
+        a.bucket
+            .cmp(&b.bucket)
+            .then_with(|| dear(b).cmp(&dear(a)))
+            .then_with(|| a.names.cmp(&b.names))
+    });
+    let row = |row: store::TableRow| {
+        let time = times.and_then(|((granularity, zone), edges)| {
+            Some(period::label(granularity, zone, *edges.get(row.bucket?)?))
+        });
+        let names = row.names.into_iter().chain(time.map(Some)).collect();
+        Row { name: None, names, figures: figures(row.figures, None) }
+    };
+    Ok(rows.into_iter().map(row).collect())
 }
 
 fn figures(sums: store::Figures, conversion: Option<&Conversion>) -> Figures {
@@ -139,6 +180,7 @@ fn figures(sums: store::Figures, conversion: Option<&Conversion>) -> Figures {
         other_costs: sums.other_costs,
         converted,
         subtotal: sums.subtotal,
+        saved: sums.saved,
         unpriced: sums.unpriced,
         estimated: sums.estimated,
         input_tokens: sums.input_tokens,

@@ -256,7 +256,7 @@ fn table(sheet: &mut Worksheet, style: &Style, of: &str, usage: &Usage) -> Resul
     let names = fixed.into_iter().chain(tokens).map(str::to_owned);
     headings(sheet, style, names.chain(factors.iter().map(|factor| factor.name().into_owned())))?;
     sheet.set_column_width(0, 32)?;
-    for (Row { name, figures }, row) in usage.rows.iter().zip(1..) {
+    for (Row { name, figures, .. }, row) in usage.rows.iter().zip(1..) {
         sheet.write_string(row, 0, cut(name.as_deref().unwrap_or("none")))?;
         figures_row(sheet, style, row, figures, &factors)?;
     }

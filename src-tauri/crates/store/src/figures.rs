@@ -11,7 +11,7 @@ use crate::histogram::Histogram;
 use crate::lane::Lane;
 use crate::names::NameId;
 use crate::pack::{Unpack, UnpackError, Unspell};
-use crate::tally::{Sign, Tally};
+use crate::tally::{Amounts, Sign, Tally};
 
 /// Receipts added up, settlements counted in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub struct Figures {
     pub other_costs: BTreeMap<Currency, Money>,
     /// The priced parts, in US dollars, of receipts whose cost is unknown. Not in `cost`.
     pub subtotal: Money,
+    /// What caching saved in US dollars, less what writing to caches cost extra.
+    pub saved: Money,
     /// The known costs of each UTC day, counted from 1970, where they were asked for.
     pub costs_by_day: BTreeMap<(Currency, i64), Money>,
     /// How many have a cost.
@@ -76,8 +78,7 @@ impl Spread {
 pub(crate) struct Sums {
     tally: Tally,
     statuses: BTreeMap<Status, i64>,
-    /// Cost and subtotal by currency, in attos.
-    costs: BTreeMap<NameId, (i128, i128)>,
+    costs: BTreeMap<NameId, Amounts>,
     /// Cost by currency and UTC day, in attos, where days are kept apart.
     by_day: BTreeMap<(NameId, i64), i128>,
 }
@@ -85,12 +86,12 @@ pub(crate) struct Sums {
 impl Sums {
     pub(crate) fn add(&mut self, lane: &Lane, tally: &Tally) {
         self.tally.add(tally);
-        self.count(Sign::Plus, lane, (tally.requests, tally.cost, tally.subtotal));
+        self.count(Sign::Plus, lane, tally.requests, tally.amounts());
     }
 
     pub(crate) fn subtract(&mut self, lane: &Lane, tally: &Tally) {
         self.tally.subtract(tally);
-        self.count(Sign::Minus, lane, (tally.requests, tally.cost, tally.subtotal));
+        self.count(Sign::Minus, lane, tally.requests, tally.amounts());
     }
 
     /// Adds a rollup cell of this lane as it lies in the ledger.
@@ -102,17 +103,15 @@ impl Sums {
         sums: &mut Unpack<'_>,
         names: &impl Unspell,
     ) -> Result<(), UnpackError> {
-        let subtotal = self.tally.add_packed(sign, (requests, cost), sums, names)?;
-        self.count(sign, lane, (requests, cost, subtotal));
+        let amounts = self.tally.add_packed(sign, (requests, cost), sums, names)?;
+        self.count(sign, lane, requests, amounts);
         Ok(())
     }
 
-    fn count(&mut self, sign: Sign, lane: &Lane, more: (i64, i128, i128)) {
+    fn count(&mut self, sign: Sign, lane: &Lane, requests: i64, amounts: Amounts) {
         let count = self.statuses.entry(lane.status).or_default();
-        *count = sign.merge_narrow(*count, more.0);
-        let (cost, subtotal) = self.costs.entry(lane.currency).or_default();
-        *cost = sign.merge(*cost, more.1);
-        *subtotal = sign.merge(*subtotal, more.2);
+        *count = sign.merge_narrow(*count, requests);
+        self.costs.entry(lane.currency).or_default().merge(sign, amounts);
     }
 
     /// Forgets what was taken away completely.
@@ -134,10 +133,8 @@ impl Sums {
         for (status, count) in &other.statuses {
             *self.statuses.entry(*status).or_default() += count;
         }
-        for (currency, (cost, part)) in &other.costs {
-            let (sum, subtotal) = self.costs.entry(*currency).or_default();
-            *sum = sum.saturating_add(*cost);
-            *subtotal = subtotal.saturating_add(*part);
+        for (currency, amounts) in &other.costs {
+            self.costs.entry(*currency).or_default().merge(Sign::Plus, *amounts);
         }
         for (day, cost) in &other.by_day {
             let sum = self.by_day.entry(*day).or_default();
@@ -177,11 +174,12 @@ impl Sums {
         for ((currency, day), cost) in self.by_day.into_iter().filter(|(_, cost)| *cost != 0) {
             figures.costs_by_day.insert((named(currency)?, day), Money::from_attos(cost));
         }
-        for (currency, (cost, subtotal)) in self.costs {
+        for (currency, Amounts { cost, subtotal, saved }) in self.costs {
             let currency = named(currency)?;
             if currency == Currency::USD {
                 figures.cost = Money::from_attos(cost);
                 figures.subtotal = Money::from_attos(subtotal);
+                figures.saved = Money::from_attos(saved);
             } else if cost != 0 {
                 figures.other_costs.insert(currency, Money::from_attos(cost));
             }

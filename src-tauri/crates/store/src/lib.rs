@@ -55,4 +55,4 @@ pub use reprice::{Change, Depth, Reprice, Repricing, Sum};
 pub use settlement::Settled;
 pub use standing::Standing;
 pub use upkeep::Verified;
-pub use usage::{Dimension, Usage};
+pub use usage::{Dimension, TableRow, Usage};

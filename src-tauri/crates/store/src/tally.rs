@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use meter::price::saved_by_cache;
 use meter::receipt::{CostState, Receipt, Status, UsageState};
 use meter::usage::{Basis, Factor};
 
@@ -15,6 +16,22 @@ use crate::standing::Standing;
 pub(crate) enum Sign {
     Plus,
     Minus,
+}
+
+/// The money of a tally, in attos of its lane's currency.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Amounts {
+    pub(crate) cost: i128,
+    pub(crate) subtotal: i128,
+    pub(crate) saved: i128,
+}
+
+impl Amounts {
+    pub(crate) fn merge(&mut self, sign: Sign, more: Self) {
+        self.cost = sign.merge(self.cost, more.cost);
+        self.subtotal = sign.merge(self.subtotal, more.subtotal);
+        self.saved = sign.merge(self.saved, more.saved);
+    }
 }
 
 impl Sign {
@@ -54,6 +71,8 @@ pub(crate) struct Tally {
     pub(crate) cost: i128,
     /// The priced parts of those without a cost, in attos.
     pub(crate) subtotal: i128,
+    /// What caching saved, in attos.
+    pub(crate) saved: i128,
     /// Millionths of each factor's unit.
     pub(crate) factors: BTreeMap<Factor, i128>,
     pub(crate) latency: Histogram,
@@ -71,6 +90,7 @@ impl Tally {
             estimated: is_estimated(&standing).into(),
             cost: standing.cost.map_or(0, |cost| cost.attos()),
             subtotal: standing.subtotal.map_or(0, |part| part.attos()),
+            saved: saved_by_cache(standing.lines).attos(),
             ..Self::default()
         };
         for line in standing.lines {
@@ -118,12 +138,18 @@ impl Tally {
         add(&mut self.estimated, other.estimated);
         wide(&mut self.cost, other.cost);
         wide(&mut self.subtotal, other.subtotal);
+        wide(&mut self.saved, other.saved);
         for (factor, count) in &other.factors {
             match self.factors.get_mut(factor) {
                 Some(sum) => wide(sum, *count),
                 None => drop(self.factors.insert(factor.clone(), sign.merge(0, *count))),
             }
         }
+    }
+
+    /// Its money.
+    pub(crate) fn amounts(&self) -> Amounts {
+        Amounts { cost: self.cost, subtotal: self.subtotal, saved: self.saved }
     }
 
     /// Whether there is nothing left in it.
@@ -144,19 +170,20 @@ impl Tally {
         }
         self.latency.put(out);
         self.ttft.put(out);
+        put_signed(out, self.saved);
         Ok(())
     }
 
-    /// Adds what [`Self::put`] wrote, with the requests and the cost it left out; says its
-    /// subtotal. After an error the sums are of no use.
+    /// Adds what [`Self::put`] wrote, with the requests and the cost it left out; says the
+    /// amounts. After an error the sums are of no use.
     pub(crate) fn add_packed(
         &mut self,
         sign: Sign,
         (requests, cost): (i64, i128),
         input: &mut Unpack<'_>,
         names: &impl Unspell,
-    ) -> Result<i128, UnpackError> {
-        let more = Self {
+    ) -> Result<Amounts, UnpackError> {
+        let mut more = Self {
             requests,
             cost,
             priced: input.signed_millis()?,
@@ -165,7 +192,6 @@ impl Tally {
             subtotal: input.signed()?,
             ..Self::default()
         };
-        self.merge(sign, &more);
         for _ in 0..input.signed()? {
             let factor = names.factor(input)?;
             let sum = self.factors.entry(factor).or_default();
@@ -173,7 +199,10 @@ impl Tally {
         }
         self.latency.add_packed(sign, input)?;
         self.ttft.add_packed(sign, input)?;
-        Ok(more.subtotal)
+        // The first ledgers did not keep it.
+        more.saved = if input.is_empty() { 0 } else { input.signed()? };
+        self.merge(sign, &more);
+        Ok(more.amounts())
     }
 }
 

@@ -72,7 +72,7 @@ impl Questions {
         let quarters = found.cells.folded(Span::Quarter);
         for quarter in Span::Quarter.within(Span::Day, day) {
             let expected = quarters.get(&quarter).unwrap_or(&NOTHING);
-            let (live, kept) = self.cells(Span::Quarter, quarter)?;
+            let (live, kept) = self.kept(Span::Quarter, quarter)?;
             let (right, none) = match quarter < until.until(Span::Quarter) {
                 true => (kept, live),
                 false => (live, kept),
@@ -82,7 +82,7 @@ impl Questions {
         if day < until.until(Span::Day) {
             let days = found.cells.folded(Span::Day);
             let expected = days.get(&day).unwrap_or(&NOTHING);
-            verified.wrong_cells += differences(expected, &self.cells(Span::Day, day)?.1);
+            verified.wrong_cells += differences(expected, &self.kept(Span::Day, day)?.1);
         }
         Ok(())
     }
@@ -91,13 +91,13 @@ impl Questions {
         if week < Sealed::read(&self.db)?.until(Span::Week) {
             let names = Reading { glossary: &self.glossary, db: &self.db };
             let expected = sealed(&names, Span::Day, Span::Day.within(Span::Week, week))?;
-            verified.wrong_cells += differences(&expected, &self.cells(Span::Week, week)?.1);
+            verified.wrong_cells += differences(&expected, &self.kept(Span::Week, week)?.1);
         }
         Ok(())
     }
 
     /// What is kept of a cell, live and sealed.
-    fn cells(&self, span: Span, cell: i64) -> Result<(LaneSums, LaneSums), StoreError> {
+    fn kept(&self, span: Span, cell: i64) -> Result<(LaneSums, LaneSums), StoreError> {
         let names = Reading { glossary: &self.glossary, db: &self.db };
         let live = match span {
             Span::Quarter => live(&names, cell)?,

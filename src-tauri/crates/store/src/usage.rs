@@ -59,6 +59,17 @@ pub struct Usage {
     pub series: Vec<Figures>,
 }
 
+/// One row of [`Questions::table`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableRow {
+    /// Which bucket, counted from 0, where there are buckets.
+    pub bucket: Option<usize>,
+    /// The value of each dimension; absent: no key, no pass.
+    pub names: Vec<Option<String>>,
+    /// What it came to.
+    pub figures: Figures,
+}
+
 pub(crate) const ENDS: &str =
     "SELECT (SELECT min(ordinal) FROM receipt), (SELECT max(ordinal) FROM receipt)";
 pub(crate) const TAGGED: &str = "SELECT ordinal, value FROM tag
@@ -97,12 +108,7 @@ impl Questions {
         self.at_one_instant(|| {
             let selection = self.select(filter)?;
             let edges = buckets.unwrap_or_default();
-            let layers = layers(&Sealed::read(&self.db)?, days.spans());
-            let mut cells = HashMap::new();
-            for (range, bucket) in segments(self.period(&selection)?, edges) {
-                let mut part = Part { cells: &mut cells, bucket, by, days, layers: &layers };
-                self.sum(&selection, range, &mut part)?;
-            }
+            let cells = self.cells(&selection, by.as_slice(), edges, days)?;
             let mut grid = Grid::of(cells, edges.len().saturating_sub(1));
             match by {
                 None => grid.rows.clear(),
@@ -113,6 +119,50 @@ impl Questions {
             }
             self.name(grid)
         })
+    }
+
+    /// What receipts came to by several dimensions at once, each bucket's apart where there
+    /// are buckets, in no particular order. Tags tell nothing apart here, and neither do
+    /// dimensions after the third.
+    pub fn table(
+        &self,
+        filter: &Filter,
+        by: &[&Dimension],
+        buckets: Option<&[Timestamp]>,
+    ) -> Result<Vec<TableRow>, StoreError> {
+        self.at_one_instant(|| {
+            let selection = self.select(filter)?;
+            let edges = buckets.unwrap_or_default();
+            let cells = self.cells(&selection, by, edges, Days::Together)?;
+            let mut rows = Vec::with_capacity(cells.len());
+            for ((bucket, groups), mut sums) in cells {
+                sums.tidy();
+                if sums.is_empty() || (buckets.is_some() && bucket.is_none()) {
+                    continue;
+                }
+                let names = groups.into_iter().take(by.len()).map(|group| self.text(group));
+                let names = names.collect::<Result<_, _>>()?;
+                rows.push(TableRow { bucket, names, figures: self.figures_of(sums)? });
+            }
+            Ok(rows)
+        })
+    }
+
+    /// Adds up everything selected, by bucket and group.
+    fn cells(
+        &self,
+        selection: &Selection,
+        by: &[&Dimension],
+        edges: &[Timestamp],
+        days: Days,
+    ) -> Result<Cells, StoreError> {
+        let layers = layers(&Sealed::read(&self.db)?, days.spans());
+        let mut cells = Cells::new();
+        for (range, bucket) in segments(self.period(selection)?, edges) {
+            let mut part = Part { cells: &mut cells, bucket, by, days, layers: &layers };
+            self.sum(selection, range, &mut part)?;
+        }
+        Ok(cells)
     }
 
     /// How many receipts a filter selects.
@@ -299,21 +349,28 @@ impl Questions {
     }
 
     fn name(&self, grid: Grid) -> Result<Usage, StoreError> {
-        let figures = |sums: Sums| sums.figures(|id| Ok(self.glossary.text(&self.db, id)?));
         let mut rows = Vec::new();
         for (group, sums) in grid.rows {
-            let name = match group {
-                Group::Name(id) => self.glossary.text(&self.db, id)?.map(String::from),
-                Group::Word(word) => Some(word.to_owned()),
-                Group::All => None,
-            };
-            rows.push((name, figures(sums)?));
+            rows.push((self.text(group)?, self.figures_of(sums)?));
         }
+        let series = grid.series.into_iter().map(|sums| self.figures_of(sums));
         Ok(Usage {
-            totals: figures(grid.totals)?,
+            series: series.collect::<Result<_, _>>()?,
+            totals: self.figures_of(grid.totals)?,
             rows,
-            series: grid.series.into_iter().map(figures).collect::<Result<_, _>>()?,
         })
+    }
+
+    fn text(&self, group: Group) -> Result<Option<String>, StoreError> {
+        Ok(match group {
+            Group::Name(id) => self.glossary.text(&self.db, id)?.map(String::from),
+            Group::Word(word) => Some(word.to_owned()),
+            Group::All => None,
+        })
+    }
+
+    fn figures_of(&self, sums: Sums) -> Result<Figures, StoreError> {
+        sums.figures(|id| Ok(self.glossary.text(&self.db, id)?))
     }
 }
 
@@ -324,6 +381,22 @@ enum Group {
     All,
     Name(NameId),
     Word(&'static str),
+}
+
+impl Group {
+    fn of(lane: &Lane, dimension: &Dimension) -> Self {
+        match dimension {
+            Dimension::Model => Self::Name(lane.model),
+            Dimension::Provider => Self::Name(lane.provider),
+            Dimension::Key => Self::Name(lane.key),
+            Dimension::Pass => Self::Name(lane.pass),
+            Dimension::Workspace => Self::Name(lane.workspace),
+            Dimension::Client => Self::Name(lane.client),
+            Dimension::Status => Self::Word(lane.status.as_str()),
+            Dimension::Kind => Self::Word(lane.kind.as_str()),
+            Dimension::Tag(_) => Self::All,
+        }
+    }
 }
 
 /// Everything a question adds up.
@@ -337,7 +410,7 @@ struct Grid {
 impl Grid {
     fn of(cells: Cells, buckets: usize) -> Self {
         let mut grid = Self { series: vec![Sums::default(); buckets], ..Self::default() };
-        for ((bucket, group), mut sums) in cells {
+        for ((bucket, [group, ..]), mut sums) in cells {
             sums.tidy();
             if sums.is_empty() {
                 continue;
@@ -356,7 +429,10 @@ impl Grid {
 }
 
 /// What is added up first: each bucket's part of each row.
-type Cells = HashMap<(Option<usize>, Group), Sums>;
+type Cells = HashMap<(Option<usize>, [Group; MOST_DIMENSIONS]), Sums>;
+
+/// Dimensions that one table tells apart.
+const MOST_DIMENSIONS: usize = 3;
 
 /// Whether the costs of each day are kept apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -384,7 +460,7 @@ fn day(millis: i64) -> i64 {
 struct Part<'a> {
     cells: &'a mut Cells,
     bucket: Option<usize>,
-    by: Option<&'a Dimension>,
+    by: &'a [&'a Dimension],
     days: Days,
     layers: &'a [Layer],
 }
@@ -423,18 +499,11 @@ impl Part<'_> {
 
     /// Where receipts of this lane count.
     fn sums(&mut self, lane: &Lane) -> &mut Sums {
-        let group = match self.by {
-            None | Some(Dimension::Tag(_)) => Group::All,
-            Some(Dimension::Model) => Group::Name(lane.model),
-            Some(Dimension::Provider) => Group::Name(lane.provider),
-            Some(Dimension::Key) => Group::Name(lane.key),
-            Some(Dimension::Pass) => Group::Name(lane.pass),
-            Some(Dimension::Workspace) => Group::Name(lane.workspace),
-            Some(Dimension::Client) => Group::Name(lane.client),
-            Some(Dimension::Status) => Group::Word(lane.status.as_str()),
-            Some(Dimension::Kind) => Group::Word(lane.kind.as_str()),
-        };
-        self.cells.entry((self.bucket, group)).or_default()
+        let mut groups = [Group::All; MOST_DIMENSIONS];
+        for (group, dimension) in groups.iter_mut().zip(self.by) {
+            *group = Group::of(lane, dimension);
+        }
+        self.cells.entry((self.bucket, groups)).or_default()
     }
 }
 

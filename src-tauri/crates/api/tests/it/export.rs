@@ -54,9 +54,10 @@ async fn an_export_of_nothing_is_an_empty_file_with_its_header() {
 
 /// A sheet of a workbook by its headings.
 fn sheet(book: &mut Xlsx<Cursor<Bytes>>, name: &str) -> Vec<BTreeMap<String, Data>> {
-    let range = book.worksheet_range(name).unwrap();
+    let range = book.worksheet_range(name).expect("the sheet is there");
     let mut rows = range.rows();
-    let names: Vec<String> = rows.next().unwrap().iter().map(ToString::to_string).collect();
+    let names: Vec<String> =
+        rows.next().expect("it has headings").iter().map(ToString::to_string).collect();
     rows.map(|row| names.iter().cloned().zip(row.iter().cloned()).collect()).collect()
 }
 

@@ -169,3 +169,40 @@ async fn a_receipt_in_an_answer_is_the_receipt() {
     let shown: Receipt = serde_json::from_value(page["requests"][0].clone()).unwrap();
     assert_eq!(office.questions().receipt(shown.id).unwrap(), Some(shown));
 }
+
+#[tokio::test]
+async fn a_table_of_model_key_and_hour_tells_each_combination_apart() {
+    let office = Office::with(|made, begun| {
+        let calls = [
+            ("2026-11-20T10:05:00Z", "a", Some("work"), "1"),
+            ("2026-11-20T10:50:00Z", "a", Some("work"), "2"),
+            ("2026-11-20T10:55:00Z", "a", None, "4"),
+            ("2026-11-20T11:05:00Z", "a", Some("work"), "8"),
+        ];
+        for (at, model, key, cost) in calls {
+            let mut receipt = begun(at);
+            used(&mut receipt, model, (1, 1), Some(cost));
+            receipt.key = key.map(Into::into);
+            made.push(receipt);
+        }
+    });
+    let answer = office.get("/api/v1/usage?by=model,key,hour&tz=Europe/Berlin").await.json();
+    let rows: Vec<(String, String)> = answer["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| (row["names"].to_string(), row["cost"].to_string()))
+        .collect();
+    let row = |names: &str, cost: &str| (names.to_owned(), format!("\"{cost}\""));
+    assert_eq!(
+        rows,
+        [
+            row(r#"["a",null,"2026-11-20T11:00+01:00"]"#, "4"),
+            row(r#"["a","work","2026-11-20T11:00+01:00"]"#, "3"),
+            row(r#"["a","work","2026-11-20T12:00+01:00"]"#, "8"),
+        ]
+    );
+    assert_eq!(answer["by"], "model,key,hour");
+    let refused = office.get("/api/v1/usage?by=model,tag:team").await;
+    assert_eq!(refused.code(), "bad_parameter");
+}

@@ -16,6 +16,7 @@ mod naming;
 mod overrides;
 mod rating;
 mod record;
+mod saved;
 
 pub(crate) use again::is_fee;
 pub use again::{PassedOver, again, anew};
@@ -27,6 +28,7 @@ pub use file::BookError;
 pub use overrides::{OverrideError, Overrides, OwnPrice};
 pub use rating::rate;
 pub use record::Problem;
+pub use saved::saved_by_cache;
 
 use crate::money::{Currency, Money};
 use crate::receipt::{CostState, Kind, Line, ReportedCost};
