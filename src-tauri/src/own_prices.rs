@@ -2,12 +2,15 @@
 //! reason, and the prices in force stay so.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::{Context as _, anyhow};
+use api::prices::TellPrice;
 use meter::price::{Book, Overrides};
 use meter::provider::Providers;
+use toml_edit::{ArrayOfTables, DocumentMut, InlineTable, Item, Table, value};
 
 use crate::config::Config;
 use crate::home::Home;
@@ -78,6 +81,53 @@ pub(crate) fn read(home: &Home, config: &Config) -> anyhow::Result<Book> {
 /// Another list with the user's own before it.
 pub(crate) fn before(home: &Home, config: &Config, list: Book) -> anyhow::Result<Book> {
     made(home, list, text(home)?.as_deref(), &config.providers)
+}
+
+/// Writes a price into the file, which keeps its comments and its order. An entry for the same
+/// provider and model from the same day makes way. If the file would be wrong then, it stays
+/// as it is.
+pub(crate) fn tell(home: &Home, config: &Config, told: &TellPrice) -> anyhow::Result<()> {
+    let before = text(home)?.unwrap_or_default();
+    let mut file: DocumentMut = before.parse().with_context(|| {
+        format!("`{}` cannot be read\nhint: mend it first", path(home).display())
+    })?;
+    let mut entry = Table::new();
+    entry["provider"] = value(told.provider.trim());
+    entry["model"] = value(told.model.trim());
+    if let Some(from) = &told.from {
+        entry["from"] = value(from.trim());
+    }
+    let rates = told.rates.iter().map(|(factor, rate)| (factor.trim(), rate.trim()));
+    entry["rates"] = value(rates.collect::<InlineTable>());
+    let same = |other: &Table| {
+        let is = |name: &str| {
+            other.get(name).and_then(Item::as_str) == entry.get(name).and_then(Item::as_str)
+        };
+        is("provider") && is("model") && is("from") && is("tier") && is("to")
+    };
+    let prices = file.entry("price").or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
+    let prices = prices.as_array_of_tables_mut().ok_or_else(|| {
+        anyhow!(
+            "`price` in `{}` is no list of `[[price]]`\nhint: mend it first",
+            path(home).display()
+        )
+    })?;
+    let at = prices.iter().position(same);
+    match at.and_then(|at| prices.get_mut(at)) {
+        Some(old) => old["rates"] = entry["rates"].clone(),
+        None => prices.push(entry),
+    }
+    let after = file.to_string();
+    let list = price_list::newest(home, config.price_refresh.as_ref());
+    Overrides::read(&after, &list, |id| config.providers.get(id).is_some()).map_err(|wrong| {
+        anyhow!("that is no price: {}\nhint: a rate is a number of dollars a million tokens, such as `3` or `0.25`", wrong.reason)
+    })?;
+    let mut file = tempfile::NamedTempFile::new_in(home.path())?;
+    file.write_all(after.as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(path(home))
+        .with_context(|| format!("could not replace `{}`", path(home).display()))?;
+    Ok(())
 }
 
 fn made(

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use api::prices::Refreshed;
+use api::prices::{Refreshed, TellPrice};
 use api::problem::{Code, Problem};
 use api::readers::Readers;
 use api::router::{Desk, Refresh};
@@ -88,6 +88,12 @@ impl Settings {
         })?;
         let own = own_prices::before(&self.home, &self.config, list);
         own.map(Arc::new).map_err(|error| refused(&error))
+    }
+
+    /// Adds a price to the user's own, for every call from then on.
+    fn tell_price(&self, told: &TellPrice) -> Result<Arc<Book>, Problem> {
+        own_prices::tell(&self.home, &self.config, told).map_err(|error| refused(&error))?;
+        self.prices(None)
     }
 
     /// Fetches newer prices and puts them in force, for every call from then on.
@@ -194,7 +200,7 @@ impl Settings {
         let (revision, revised) = watch::channel(0_u64);
         self.ledger.on_changed(move || revision.send_modify(|revision| *revision += 1));
         let (home, on_change, scopes) = (self.home.clone(), Arc::clone(self), Arc::clone(self));
-        let (prices, exchange) = (Arc::clone(self), Arc::clone(self));
+        let (prices, exchange, tells) = (Arc::clone(self), Arc::clone(self), Arc::clone(self));
         let status = Arc::clone(self);
         let router = api::router::router(Desk {
             readers: Readers::new(Box::new(move || Questions::open(home.path()))),
@@ -202,6 +208,7 @@ impl Settings {
             on_change: Arc::new(move || on_change.renew()),
             scopes: Arc::new(move |secret| scopes.scopes_of(secret)),
             prices: Arc::new(move |hash| prices.prices(hash)),
+            tell_price: Arc::new(move |told| tells.tell_price(told)),
             refresh: self.refresh_later(),
             exchange: Arc::new(move || {
                 exchange.exchange.read(&exchange.home).map_err(|error| refused(&error))

@@ -130,5 +130,5 @@ export function granularity(): string {
     const days = (Date.parse(to ?? new Date().toISOString()) - Date.parse(from)) / 86_400_000;
     return days <= 3 ? "hour" : days <= 120 ? "day" : days <= 800 ? "week" : "month";
   }
-  return { "1h": "hour", "24h": "hour", today: "hour", "7d": "hour", "30d": "day", month: "day", all: "month" }[range()] ?? "hour";
+  return { "1h": "15m", "24h": "hour", today: "hour", "7d": "hour", "30d": "day", month: "day", all: "month" }[range()] ?? "hour";
 }

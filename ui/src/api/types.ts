@@ -182,6 +182,26 @@ export type Difference = {
 	tokens_after: number,
 };
 
+/**  A price about which sources do not agree. */
+export type DisputedPrice = {
+	/**  Who is paid. */
+	provider: string,
+	/**  For which model. */
+	model: string,
+	/**  What is known about it. */
+	note: string | null,
+};
+
+/**  A change of a price. */
+export type DuePrice = {
+	/**  Who is paid. */
+	provider: string,
+	/**  For which model. */
+	model: string,
+	/**  From when on. */
+	at: Timestamp,
+};
+
 /**  The JSON around a [`Problem`]. */
 export type ErrorBody = {
 	/**  What went wrong. */
@@ -206,7 +226,7 @@ export type Figures = {
 	 *  What caching saved in US dollars, each call at its own rates, less what writing to
 	 *  caches cost extra.
 	 */
-	saved?: Money,
+	saved: Money,
 	/**  Requests whose cost is not known and not in the sum. */
 	unpriced: number,
 	/**  Requests whose usage is an estimate. */
@@ -377,6 +397,22 @@ export type NewPass = {
 	expires: Timestamp | null,
 };
 
+/**  One entry of the file, for people. */
+export type OwnPrice = {
+	/**  Where it stands in the file. */
+	line: number,
+	/**  Whose price. */
+	provider: string,
+	/**  Of which model, or under which name; absent is all of them. */
+	model: string | null,
+	/**  What holds: rates, `4/5 of the list price`, `as gpt-5`. */
+	says: string,
+	/**  From when, as written. */
+	from: string | null,
+	/**  Up to when, as written. */
+	to: string | null,
+};
+
 /**  What is known about a pass. Its label is its name everywhere, and never used twice. */
 export type Pass = {
 	/**  Its name on receipts. */
@@ -431,6 +467,37 @@ export type Period = {
 	tz: string,
 };
 
+/**  The answer to `prices`: what is in force and how fresh it is. */
+export type PriceList = {
+	/**  What identifies it on receipts. */
+	book_hash: string,
+	/**  How many models are listed. */
+	models: number,
+	/**  When the list was last compared with its sources. */
+	made_at: Timestamp,
+	/**  Days since then. */
+	days: number,
+	/**  Whether that is too long ago. */
+	stale: boolean,
+	/**  The number of the bundle it came in; `null`: compiled into the program. */
+	sequence: number | null,
+	/**  The newest change that is in force. */
+	newest: Timestamp | null,
+	/**  The same by provider. */
+	providers: ProviderPrices[],
+	/**  Changes that are announced. */
+	due: DuePrice[],
+	/**
+	 *  Changes that were announced, and whose day came after the list was made: whether they
+	 *  came true nobody has looked.
+	 */
+	passed: DuePrice[],
+	/**  Models whose sources contradict each other. */
+	disputed: DisputedPrice[],
+	/**  The user's own prices, which win, in the order of their file. */
+	own: OwnPrice[],
+};
+
 /**  Which prices are in force. */
 export type PricesInForce = {
 	/**  What identifies them on receipts. */
@@ -447,6 +514,16 @@ export type Problem = {
 	message: string,
 	/**  What to do or type next. */
 	hint: string | null,
+};
+
+/**  What is listed for one provider. */
+export type ProviderPrices = {
+	/**  Its id. */
+	provider: string,
+	/**  How many models. */
+	models: number,
+	/**  The newest change that is in force. */
+	newest: Timestamp | null,
 };
 
 /**  One provider. */
@@ -705,6 +782,18 @@ export type Status =
 
 /**  What sort of model served it. */
 export type Technology = "llm" | "vlm" | "embedding" | "image" | "audio" | "video";
+
+/**  A price that the user tells. */
+export type TellPrice = {
+	/**  Who is paid. */
+	provider: string,
+	/**  The model, as it stands on receipts. */
+	model: string,
+	/**  From when on, such as `2026-11-01`; absent: always. */
+	from?: string | null,
+	/**  Rates by factor, as in `prices.toml`: `input.text` to `3`, dollars a million tokens. */
+	rates: { [key in string]: string },
+};
 
 /**  RFC 3339, UTC, milliseconds. */
 export type Timestamp = string;

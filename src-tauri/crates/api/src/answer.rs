@@ -83,7 +83,6 @@ pub struct Figures {
     pub subtotal: Money,
     /// What caching saved in US dollars, each call at its own rates, less what writing to
     /// caches cost extra.
-    #[serde(default)]
     pub saved: Money,
     /// Requests whose cost is not known and not in the sum.
     pub unpriced: u64,

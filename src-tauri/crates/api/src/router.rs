@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use crate::answer::{Requests, Usage};
 use crate::auth::{Guard, Scopes, check};
 use crate::period::Here;
-use crate::prices::Refreshed;
+use crate::prices::{Refreshed, TellPrice};
 use crate::problem::{Code, Problem};
 use crate::query::{Query, Question};
 use crate::readers::{Readers, stumbled};
@@ -36,6 +36,9 @@ pub type Prices = Arc<dyn Fn(Option<&str>) -> Result<Arc<Book>, Problem> + Send 
 
 /// The exchange rates there are.
 pub type Exchange = Arc<dyn Fn() -> Result<Arc<ExchangeRates>, Problem> + Send + Sync>;
+
+/// Writes a price of the user's own, and answers with the prices then in force.
+pub type TellsPrice = Arc<dyn Fn(&TellPrice) -> Result<Arc<Book>, Problem> + Send + Sync>;
 
 /// Fetches newer prices and puts them in force.
 pub type Refresh = Arc<dyn Fn() -> Refreshing + Send + Sync>;
@@ -57,6 +60,8 @@ pub struct Desk {
     pub scopes: Scopes,
     /// The prices in force.
     pub prices: Prices,
+    /// Takes a price that the user tells.
+    pub tell_price: TellsPrice,
     /// Where newer ones come from.
     pub refresh: Refresh,
     /// The exchange rates there are.
@@ -120,9 +125,10 @@ pub fn router(desk: Desk) -> Router {
         .route("/api/v1/export", get(export))
         .route("/api/v1/events", get(changes))
         .route("/api/v1/status", get(status::status))
+        .merge(prices::reading())
         .route_layer(middleware::from_fn_with_state(guard(Scope::UsageRead), check));
     let managing = passes::routes()
-        .merge(prices::routes())
+        .merge(prices::managing())
         .merge(reprice::routes())
         .route_layer(middleware::from_fn_with_state(guard(Scope::Manage), check));
     reading

@@ -128,6 +128,7 @@ fn desk(home: &Path, ledger: &Arc<Ledger>) -> Desk {
         }),
         prices: Arc::new(|_| Ok(Arc::new(Book::default()))),
         exchange: Arc::new(|| Ok(Arc::default())),
+        tell_price: Arc::new(|_| Err(Problem::new(Code::Conflict, "off"))),
         refresh: Arc::new(|| Box::pin(async { Err(Problem::new(Code::Conflict, "off")) })),
         status: Arc::new(a_status),
         revision: watch::channel(0).1,

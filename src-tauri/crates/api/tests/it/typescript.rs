@@ -5,7 +5,7 @@ use std::path::Path;
 use api::alerts::{Per, Turn};
 use api::answer::{Requests, Usage};
 use api::passes::{MadePass, NewPass, Pass};
-use api::prices::{PricesInForce, Refreshed};
+use api::prices::{PriceList, PricesInForce, Refreshed, TellPrice};
 use api::problem::ErrorBody;
 use api::reprice::{RepriceOrder, Repriced};
 use api::status::GateStatus;
@@ -25,7 +25,9 @@ fn written() -> String {
         .register::<Pass>()
         .register::<NewPass>()
         .register::<MadePass>()
+        .register::<PriceList>()
         .register::<PricesInForce>()
+        .register::<TellPrice>()
         .register::<Refreshed>()
         .register::<RepriceOrder>()
         .register::<Repriced>()

@@ -101,7 +101,7 @@ impl File {
 }
 
 /// One entry of the file, for people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 pub struct OwnPrice {
     /// Where it stands in the file.
     pub line: usize,
