@@ -1,5 +1,5 @@
 # Thin: each target is one thing a person types.
-.PHONY: run ui test test-ui test-desktop soak bench bench-micro bench-views fuzz lint package setup
+.PHONY: run ui test test-ui test-desktop soak bench bench-micro bench-views bench-scroll fuzz lint package setup
 
 CARGO ?= cargo
 
@@ -55,6 +55,11 @@ bench-micro: ## what each format costs to read, by the megabyte and by the strea
 
 bench-views: ## how long every question of the pages takes on a year of 1,000,000 receipts
 	$(CARGO) run --release --locked -p bench --bin views
+
+bench-scroll: ui ## how smoothly the log of 1,000,000 requests scrolls, by the browser's own trace
+	$(CARGO) build --locked --bin tollgate
+	$(CARGO) build --locked -p bench --bin ledger
+	node tests/browser/scroll.mjs
 
 fuzz: ## attacks every reader of outside bytes for FUZZ_SECONDS (default 60)
 	$(CARGO) run --release --locked --manifest-path tests/fuzz/Cargo.toml

@@ -27,9 +27,11 @@ async function upstream(usage) {
   return { origin: `http://127.0.0.1:${server.address().port}`, close: () => server.close() };
 }
 
-export async function start(usage) {
+/** `receipts`: how many of a heavy user's year are in the ledger already. */
+export async function start(usage, receipts = 0) {
   const above = await upstream(usage);
   const home = mkdtempSync(join(tmpdir(), "tollgate-browser-"));
+  if (receipts > 0) execFileSync(join(target, "debug/ledger"), [home, "--receipts", String(receipts)]);
   writeFileSync(join(home, "config.toml"), `[providers.openai]\nbase_url = "${above.origin}"\n`);
   const env = { ...process.env, TOLLGATE_HOME: home, TZ: "Europe/Berlin" };
   const process_ = spawn(binary, ["serve", "--listen", "127.0.0.1:0"], { env, stdio: ["ignore", "pipe", "inherit"] });

@@ -18,6 +18,7 @@ let seed = 7;
 const usage = (model) => {
   seed = (seed * 48271) % 2147483647;
   if (model === "broken-model") return { status: 500 };
+  if (model === "made-up-model") return { input: 1234, cached: 0, output: 56 };
   return { input: 1000 + (seed % 5000), cached: seed % 1000, output: seed % 700 };
 };
 
@@ -166,7 +167,7 @@ test("hostile names are text, and nonsense in the address is a sentence", async 
 for (const theme of ["light", "dark"]) {
   test(`no page breaks a rule of accessibility, ${theme}`, async () => {
     await page.emulateMedia({ colorScheme: theme });
-    for (const name of [...PAGES, "requests?range=all&open=" + JSON.parse(gate.tollgate("requests", "--json").split("\n")[0]).id]) {
+    for (const name of [...PAGES, "models?range=all&view=grouped", "requests?range=all&open=" + JSON.parse(gate.tollgate("requests", "--json").split("\n")[0]).id]) {
       await open(name.includes("?") ? `/${name}` : `/${name}?range=all`);
       await page.evaluate(AXE);
       const { violations } = await page.evaluate(() => axe.run());
@@ -176,11 +177,42 @@ for (const theme of ["light", "dark"]) {
   });
 }
 
+test("a price that the user tells values what is past", async () => {
+  await page.setViewportSize({ width: 1440, height: 900 });
+  await open("/prices?range=all&model=made-up-model");
+  await page.getByText("1 day old").or(page.getByText("days old")).waitFor();
+  await page.getByRole("button", { name: "made-up-model" }).click();
+  await page.getByRole("textbox", { name: "Input", exact: true }).fill("2");
+  await page.getByRole("textbox", { name: "Output", exact: true }).fill("10");
+  assert.equal(gate.usage("--model", "made-up-model").totals.unpriced, 1);
+  await page.getByRole("button", { name: "Tell Tollgate the price" }).click();
+  await page.getByRole("status").filter({ hasText: "1 past call is valued with it" }).waitFor();
+  const { totals, rows } = gate.usage("--model", "made-up-model", "--by", "model");
+  // 1,234 tokens at $2 and 56 at $10 a million.
+  assert.deepEqual([totals.unpriced, rows[0].cost], [0, "0.003028"]);
+  assert.match(gate.tollgate("prices", "override"), /made-up-model/);
+  await open("/prices?range=all&model=made-up-model");
+  await page.getByText("Every call of this period has a known cost.").waitFor();
+  await page.getByText("input.text 2, output.text 10").waitFor();
+});
+
+test("models by key and time, and Excel, are a click away", async () => {
+  await open("/models?range=all&view=grouped");
+  await page.getByRole("cell", { name: "gpt-5-mini" }).first().waitFor();
+  await page.getByLabel("model by").selectOption("workspace");
+  await page.getByRole("cell", { name: "client-a" }).first().waitFor();
+  await open("/export?range=all");
+  await page.getByRole("radio", { name: /Excel/ }).check();
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Export", exact: true }).click()]);
+  assert.match(download.suggestedFilename(), /^usage-.*\.xlsx$/);
+  assert.equal(readFileSync(await download.path()).subarray(0, 2).toString(), "PK");
+});
+
 test("every page fits a phone and a wall", async () => {
   for (const [width, height] of [[360, 740], [3840, 2160]]) {
     await page.setViewportSize({ width, height });
-    for (const name of PAGES) {
-      await open(`/${name}?range=all`);
+    for (const name of [...PAGES, "models?view=grouped&"]) {
+      await open(`/${name}${name.endsWith("&") ? "" : "?"}range=all`);
       const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       assert.ok(wide <= 0, `${name} at ${width} px is ${wide} px too wide`);
     }

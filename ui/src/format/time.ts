@@ -30,7 +30,7 @@ export const precise = (at: Timestamp): string => full.format(new Date(at));
 /** Under a chart's bar. */
 export function tick(at: Timestamp, granularity: Granularity): string {
   const when = new Date(at);
-  if (granularity === "hour") {
+  if (granularity === "hour" || granularity === "15m") {
     const text = minute.format(when);
     return text === "00:00" ? weekday.format(when) : text;
   }
@@ -40,7 +40,7 @@ export function tick(at: Timestamp, granularity: Granularity): string {
 /** What a chart's bar covers. */
 export function span(from: Timestamp, to: Timestamp, granularity: Granularity): string {
   const [a, b] = [new Date(from), new Date(to)];
-  if (granularity === "hour") return `${weekday.format(a)}, ${minute.format(a)}–${minute.format(b)}`;
+  if (granularity === "hour" || granularity === "15m") return `${weekday.format(a)}, ${minute.format(a)}–${minute.format(b)}`;
   if (granularity === "day") return weekday.format(a) + ` ${month.format(a)}`;
   return `${day.format(a)} – ${day.format(b)}`;
 }
