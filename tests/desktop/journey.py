@@ -129,6 +129,7 @@ def notifications():
     return sorted(one["summary"]["data"] for one in told["data"][0])
 
 
+tollgate("exchange", "set", "2020-01-01", "USD", "EUR", "0.5")
 subprocess.Popen(["openbox"], stderr=subprocess.DEVNULL)
 subprocess.Popen(["dunst"], stderr=subprocess.DEVNULL)
 tray = Tray()
@@ -158,6 +159,16 @@ until("the tray says what four calls cost", lambda: tray.ask("label") == "$0.009
 until("so does its menu", lambda: "Today $0.0090 · 4 requests" in tray.ask("menu"))
 shown = "return [...document.querySelectorAll('main a')].map(card => card.innerText).find(text => text.startsWith('Spend')) ?? ''"
 until("so does the window, by itself", lambda: "$0.0090" in script(shown))
+
+assert tray.ask("ticked") == ["Today", "As charged"], tray.ask("ticked")
+assert tray.ask("click EUR") == "clicked"
+until("the tray says it in euros", lambda: tray.ask("label") == "EUR 0.0045")
+assert "Today EUR 0.0045 · 4 requests" in tray.ask("menu")
+assert tray.ask("click This month") == "clicked"
+until("the tray says the month's", lambda: tray.ask("ticked") == ["This month", "EUR"])
+assert json.loads((HOME / "tray.json").read_text()) == {"span": "month", "currency": "EUR"}
+assert tray.ask("click As charged") == tray.ask("click Today") == "clicked"
+until("the tray is as before", lambda: tray.ask("label") == "$0.0090" and tray.ask("ticked") == ["Today", "As charged"])
 
 subprocess.run(["wmctrl", "-c", "Tollgate"], check=True)
 until("the window closes", lambda: windows() == 0)

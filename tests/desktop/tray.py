@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A StatusNotifier watcher that answers questions on its standard input: `label`, `menu`, `click TEXT`."""
+"""A StatusNotifier watcher that answers questions on its standard input: `label`, `menu`, `ticked`, `click TEXT`."""
 import sys, json, dbus, dbus.service, dbus.mainloop.glib
 from gi.repository import GLib
 dbus.mainloop.glib.DBusGMainLoop(set_as_default=True)
@@ -29,7 +29,7 @@ def layout():
     lines = []
     def walk(node):
         number, properties, children = node
-        if properties.get("label"): lines.append((int(number), str(properties["label"]), bool(properties.get("enabled", True))))
+        if properties.get("label"): lines.append((int(number), str(properties["label"]), bool(properties.get("enabled", True)), int(properties.get("toggle-state", 0)) == 1))
         for child in children: walk(child)
     walk(root)
     return menu, lines
@@ -37,9 +37,10 @@ def answer(line):
     word, _, rest = line.strip().partition(" ")
     if word == "label": return str(dbus.Interface(item()[0], dbus.PROPERTIES_IFACE).Get("org.kde.StatusNotifierItem", "XAyatanaLabel"))
     menu, lines = layout()
-    if word == "menu": return [text for _, text, _ in lines]
+    if word == "menu": return [text for _, text, _, _ in lines]
+    if word == "ticked": return [text for _, text, _, is_ticked in lines if is_ticked]
     if word == "click":
-        number = next(n for n, text, _ in lines if text.replace("_", "").startswith(rest))
+        number = next(n for n, text, is_enabled, _ in lines if is_enabled and text.replace("_", "").startswith(rest))
         menu.Event(number, "clicked", dbus.Int32(0), dbus.UInt32(0)); return "clicked"
 def heard(source, _):
     line = source.readline()

@@ -45,6 +45,20 @@ pub(crate) fn total(figures: &Figures) -> String {
     parts.join(" + ")
 }
 
+/// A sum in the currency that was asked for, with what it leaves out; as it was charged if none was.
+#[cfg(feature = "desktop")]
+pub(crate) fn wanted_total(figures: &Figures) -> String {
+    let Some(converted) = &figures.converted else { return total(figures) };
+    let known = converted.cost.map(|cost| in_currency(&money(cost), converted.currency));
+    let others = converted.unconverted.iter();
+    let others = others.map(|(currency, sum)| in_currency(&money(*sum), *currency));
+    let mut parts: Vec<String> = known.into_iter().chain(others).collect();
+    if figures.unpriced != 0 {
+        parts.push(format!("{} unpriced", grouped(figures.unpriced)));
+    }
+    parts.join(" + ")
+}
+
 /// The cost of one receipt in a list. Unknown is a word, never a number; a star says that it
 /// was priced again.
 pub(crate) fn cost(receipt: &Receipt, standing: &Standing<'_>, is_estimated: bool) -> String {

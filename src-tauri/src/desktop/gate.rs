@@ -13,12 +13,14 @@ use axum::Router;
 use axum::http::{Method, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use meter::exchange::ExchangeRates;
 use serde_json::Value;
 use store::Questions;
 use tauri::AppHandle;
 use tokio::sync::watch;
 
 use crate::app::{Closing, Running};
+use crate::exchange::KeptRates;
 use crate::home::{Home, Lock};
 use crate::jobs::alerts::History;
 use crate::settings::now;
@@ -42,6 +44,7 @@ pub(super) enum Standing {
 pub(super) struct Gate {
     home: Home,
     readers: Arc<Readers>,
+    rates: KeptRates,
     router: RwLock<Option<Router>>,
     running: Mutex<Option<Running>>,
     standing: watch::Sender<Standing>,
@@ -72,6 +75,7 @@ impl Gate {
         Arc::new(Self {
             readers: Readers::new(Box::new(move || Questions::open(reading.path()))),
             home,
+            rates: KeptRates::default(),
             router: RwLock::default(),
             running: Mutex::default(),
             standing: watch::Sender::new(Standing::Attached),
@@ -128,6 +132,14 @@ impl Gate {
     /// Who reads the ledger.
     pub(super) fn readers(&self) -> &Arc<Readers> {
         &self.readers
+    }
+
+    /// The exchange rates there are now; none if they cannot be read.
+    pub(super) fn rates(&self) -> Arc<ExchangeRates> {
+        self.rates.read(&self.home).unwrap_or_else(|error| {
+            tracing::warn!("no amount is converted: {error:#}");
+            Arc::default()
+        })
     }
 
     /// The moment and the place of a question asked now.

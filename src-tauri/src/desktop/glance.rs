@@ -9,9 +9,11 @@ use api::problem::Problem;
 use api::query::{Query, Question};
 use api::question;
 use api::standing::Standing;
-use meter::{Money, Receipt};
+use meter::exchange::ExchangeRates;
+use meter::{Currency, Money, Receipt};
 use store::Questions;
 
+use super::choice::{Choice, Span};
 use super::gate::Gate;
 use crate::cli::figure;
 use crate::jobs::alerts::History;
@@ -22,7 +24,7 @@ const NAME: usize = 32;
 /// The tray's lines, ready to be shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Glance {
-    /// What stands beside the icon: today's spend.
+    /// What stands beside the icon: the spend of the days that were chosen.
     pub(super) title: String,
     /// `Today $3.42 · 214 requests`.
     pub(super) today: String,
@@ -40,22 +42,36 @@ pub(super) struct Glance {
     pub(super) alerts: String,
     /// Whether any does.
     pub(super) is_alert: bool,
+    /// What costs can be converted to.
+    pub(super) currencies: Vec<Currency>,
 }
 
 /// Reads the ledger.
 ///
 /// # Errors
 /// When the ledger cannot be read.
-pub(super) async fn read(gate: &Gate) -> Result<Glance, Problem> {
+pub(super) async fn read(gate: &Arc<Gate>, choice: Choice) -> Result<Glance, Problem> {
     let here = gate.here();
     let history = gate.alerts();
-    Arc::clone(gate.readers()).ask(move |ledger| glance(ledger, here, &history)).await
+    let asking = Arc::clone(gate);
+    let asked = move |ledger: &Questions| {
+        let rates = asking.rates();
+        glance(ledger, here, &history, choice, &rates)
+    };
+    gate.readers().ask(asked).await
 }
 
-fn glance(ledger: &Questions, here: Here, history: &History) -> Result<Glance, Problem> {
+fn glance(
+    ledger: &Questions,
+    here: Here,
+    history: &History,
+    choice: Choice,
+    rates: &Arc<ExchangeRates>,
+) -> Result<Glance, Problem> {
     let active = history.active();
     let usage = |parameters: &[(&str, &str)]| {
-        let query = Query::parse(Question::Usage, parameters, here)?;
+        let mut query = Query::parse(Question::Usage, parameters, here)?;
+        (query.currency, query.rates) = (choice.currency, Arc::clone(rates));
         question::usage(ledger, &query, here.now)
     };
     let latest = |parameters: &[(&str, &str)]| {
@@ -68,7 +84,8 @@ fn glance(ledger: &Questions, here: Here, history: &History) -> Result<Glance, P
     let month = usage(&[("from", &now.format("%Y-%m").to_string())])?;
     let last = latest(&[("limit", "1")])?;
     let error = latest(&[("limit", "1"), ("from", "today"), ("status", "error")])?;
-    let spent = figure::total(&today.totals);
+    let [spent_today, spent_week, spent_month] =
+        [&today, &week, &month].map(|usage| figure::wanted_total(&usage.totals));
     let top =
         today.rows.first().filter(|row| row.figures.cost.is_some_and(|cost| cost != Money::ZERO));
     Ok(Glance {
@@ -78,15 +95,20 @@ fn glance(ledger: &Questions, here: Here, history: &History) -> Result<Glance, P
             Some(event) if active.len() == 1 => format!("Alert: {}", short(&event.rule)),
             Some(event) => format!("{} alerts: {}, …", active.len(), short(&event.rule)),
         },
-        title: spent.clone(),
-        today: format!("Today {spent} · {}", requests(&today.totals)),
-        week: format!("7 days {}", figure::total(&week.totals)),
-        month: format!("{} {}", now.format("%B"), figure::total(&month.totals)),
+        today: format!("Today {spent_today} · {}", requests(&today.totals)),
+        week: format!("7 days {spent_week}"),
+        month: format!("{} {spent_month}", now.format("%B")),
+        title: match choice.span {
+            Span::Today => spent_today,
+            Span::Week => spent_week,
+            Span::Month => spent_month,
+        },
+        currencies: rates.currencies(),
         top: top.map_or_else(
             || "Nothing spent today".to_owned(),
             |row| {
                 let name = row.name.as_deref().unwrap_or("no model");
-                format!("Most: {} {}", short(name), figure::total(&row.figures))
+                format!("Most: {} {}", short(name), figure::wanted_total(&row.figures))
             },
         ),
         last: last

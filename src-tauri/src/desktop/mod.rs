@@ -6,6 +6,8 @@
 
 mod assets;
 mod bridge;
+mod choice;
+mod choosing;
 mod display;
 mod gate;
 mod glance;
@@ -20,6 +22,7 @@ use anyhow::Context as _;
 use tauri::{AppHandle, Builder, Emitter as _, Manager as _, RunEvent, Wry};
 use tokio::runtime::Runtime;
 
+use self::choice::Chosen;
 use self::gate::Gate;
 use self::window_process::WindowProcess;
 use crate::app;
@@ -52,6 +55,7 @@ pub(crate) fn run(start: Start) -> anyhow::Result<()> {
     let gate = runtime.block_on(Gate::open(home.clone()))?;
     let app = in_tray(&home, start)
         .manage(gate)
+        .manage(Chosen::of(home.path()))
         .manage(WindowProcess::default())
         .manage(Mutex::new(Some(runtime)))
         .build(context())?;

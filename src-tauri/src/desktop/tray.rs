@@ -10,9 +10,11 @@ use std::time::Duration;
 use tauri::image::Image;
 use tauri::menu::{CheckMenuItem, Menu, MenuBuilder, MenuEvent, MenuItem, SubmenuBuilder};
 use tauri::tray::{TrayIcon, TrayIconBuilder};
-use tauri::{AppHandle, Wry, include_image};
+use tauri::{AppHandle, Manager as _, Wry, include_image};
 use tauri_plugin_autostart::ManagerExt as _;
 
+use super::choice::{Choice, Chosen};
+use super::choosing::{self, Choosing};
 use super::gate::{Gate, Standing};
 use super::glance::{self, Glance};
 use super::show;
@@ -34,6 +36,7 @@ pub(super) struct Tray {
     icon: TrayIcon<Wry>,
     lines: Vec<MenuItem<Wry>>,
     gate: MenuItem<Wry>,
+    choosing: Choosing,
     shown: Option<(Glance, Standing)>,
 }
 
@@ -58,7 +61,9 @@ impl Tray {
         }
     }
 
-    fn show(&mut self, glance: Glance, standing: Standing) -> tauri::Result<()> {
+    fn show(&mut self, glance: Glance, standing: Standing, choice: Choice) -> tauri::Result<()> {
+        // Even if nothing is news: the menu ticks by itself what is clicked.
+        self.choosing.show(choice, &glance.currencies)?;
         let now = (glance, standing);
         if self.shown.as_ref() == Some(&now) {
             return Ok(());
@@ -91,20 +96,22 @@ fn build(app: &AppHandle) -> tauri::Result<Tray> {
     let ids = ["today", "week", "month", "top", "last", "error", "alerts"];
     let lines = ids.into_iter().map(line).collect::<tauri::Result<Vec<_>>>()?;
     let gate = line("gate")?;
-    let menu = menu(app, &lines, &gate)?;
+    let choosing = Choosing::build(app)?;
+    let menu = menu(app, &lines, &gate, &choosing)?;
     let icon = TrayIconBuilder::with_id("tollgate")
         .icon(ICON)
         .icon_as_template(cfg!(target_os = "macos"))
         .menu(&menu)
         .on_menu_event(on_menu)
         .build(app)?;
-    Ok(Tray { icon, lines, gate, shown: None })
+    Ok(Tray { icon, lines, gate, choosing, shown: None })
 }
 
 fn menu(
     app: &AppHandle,
     lines: &[MenuItem<Wry>],
     gate: &MenuItem<Wry>,
+    choosing: &Choosing,
 ) -> tauri::Result<Menu<Wry>> {
     let copy = SubmenuBuilder::new(app, "Copy base URL")
         .text("copy/v1", "OpenAI (/v1)")
@@ -126,6 +133,8 @@ fn menu(
         .item(gate)
         .text("open", "Open Tollgate")
         .item(&copy)
+        .item(&choosing.span)
+        .item(&choosing.currency)
         .item(&at_login)
         .separator()
         .text("quit", "Quit (stops the gate)")
@@ -151,6 +160,9 @@ fn on_menu(app: &AppHandle, event: MenuEvent) {
         "quit" => app.exit(0),
         "at_login" => start_at_login(app),
         id => {
+            if choosing::clicked(app, id) {
+                return;
+            }
             if let Some(path) = id.strip_prefix("copy") {
                 copy_base_url(app, path);
             }
@@ -171,7 +183,6 @@ fn start_at_login(app: &AppHandle) {
 }
 
 fn copy_base_url(app: &AppHandle, path: &str) {
-    use tauri::Manager as _;
     let standing = app.state::<Arc<Gate>>().standing().borrow().clone();
     let address = match standing {
         Standing::Open(addresses) => addresses.first().map(ToString::to_string),
@@ -198,16 +209,18 @@ fn copy_base_url(app: &AppHandle, path: &str) {
 pub(super) async fn keep(tray: Tray, gate: Arc<Gate>, app: AppHandle) {
     let tray = Arc::new(std::sync::Mutex::new(tray));
     let (mut revision, mut standing) = (gate.revision(), gate.standing());
+    let mut choice = app.state::<Chosen>().choice();
     let mut is_news = false;
     loop {
         let is = standing.borrow_and_update().clone();
+        let chosen = *choice.borrow_and_update();
         revision.mark_unchanged();
-        match glance::read(&gate).await {
+        match glance::read(&gate, chosen).await {
             Ok(glance) => {
                 let tray = Arc::clone(&tray);
                 let shown = app.run_on_main_thread(move || {
                     let mut tray = tray.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                    if let Err(error) = tray.show(glance, is) {
+                    if let Err(error) = tray.show(glance, is, chosen) {
                         tracing::warn!(%error, "the tray could not be changed");
                     }
                 });
@@ -222,6 +235,7 @@ pub(super) async fn keep(tray: Tray, gate: Arc<Gate>, app: AppHandle) {
         is_news = tokio::select! {
             changed = revision.changed() => changed.is_ok(),
             changed = standing.changed() => changed.is_ok(),
+            changed = choice.changed() => changed.is_ok(),
             () = tokio::time::sleep(patience) => false,
         };
     }

@@ -4,7 +4,7 @@
 //! rate of that day or before it holds; before the first one nothing is known. Exact
 //! fractions, rounded half to even once, at an atto.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fmt::Write as _;
 use std::str::FromStr;
@@ -143,6 +143,12 @@ impl ExchangeRates {
     /// All rates, by pair and then by day.
     pub fn quotes(&self) -> impl Iterator<Item = &Quote> {
         self.pairs.values().flat_map(BTreeMap::values)
+    }
+
+    /// Every currency that some rate is of, in the order of their letters.
+    pub fn currencies(&self) -> Vec<Currency> {
+        let both = self.pairs.keys().flat_map(|(from, to)| [*from, *to]);
+        both.collect::<BTreeSet<Currency>>().into_iter().collect()
     }
 
     /// How `from` becomes `to` on a day: by the newest rate between the two that is not
