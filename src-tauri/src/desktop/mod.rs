@@ -11,6 +11,7 @@ mod choosing;
 mod display;
 mod gate;
 mod glance;
+mod host;
 mod tray;
 mod window;
 mod window_process;
@@ -46,6 +47,7 @@ pub(crate) enum Start {
 /// # Errors
 /// Fails when the home cannot be used, or where there is no display as `tollgate serve` does.
 pub(crate) fn run(start: Start) -> anyhow::Result<()> {
+    display::spare_graphics();
     if !display::is_there() {
         remark("There is no display to open a window on; serving without one.");
         return app::serve(&[]);
@@ -121,6 +123,7 @@ fn in_tray(home: &Home, start: Start) -> Builder<Wry> {
         let gate = Arc::clone(&app.state::<Arc<Gate>>());
         tauri::async_runtime::spawn(Arc::clone(&gate).watch(handle.clone()));
         if let Some(tray) = tray::Tray::build(&handle) {
+            tauri::async_runtime::spawn(host::miss(start));
             tauri::async_runtime::spawn(tray::keep(tray, gate, handle));
         }
         Ok(())

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tauri::AppHandle;
 
-use super::window;
+use super::{display, window};
 
 /// The window's process, if there is one.
 #[derive(Clone, Default)]
@@ -55,10 +55,10 @@ impl WindowProcess {
 }
 
 fn start(page: Option<&str>) -> std::io::Result<(Child, ChildStdin)> {
-    let mut child = Command::new(std::env::current_exe()?)
-        .args(["--window", page.unwrap_or("/")])
-        .stdin(Stdio::piped())
-        .spawn()?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["--window", page.unwrap_or("/")]).stdin(Stdio::piped());
+    display::with_graphics(&mut command);
+    let mut child = command.spawn()?;
     let pages = child.stdin.take().expect("it was asked for");
     Ok((child, pages))
 }
