@@ -41,8 +41,8 @@ test-desktop: ui ## the window and the tray under a virtual display
 	$(CARGO) build --locked --features desktop
 	sh tests/desktop/run.sh $(or $(CARGO_TARGET_DIR),target)/debug/tollgate
 
-package: setup ## a .deb of the app, in target/release/bundle
-	ui/node_modules/.bin/tauri build --bundles deb
+package: setup ui ## the app for this system, with checksums and what is in it, in target/package
+	CARGO="$(CARGO)" sh package/make.sh
 
 soak: setup ## what takes longer: a hundred kills, half a gigabyte up
 	TOLLGATE_SOAK=1 $(CARGO) test --locked --test it -- --nocapture soak

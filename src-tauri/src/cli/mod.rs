@@ -9,6 +9,7 @@ mod exchange;
 mod export;
 pub(crate) mod figure;
 mod filters;
+mod manual;
 mod open;
 mod paper;
 mod passes;
@@ -77,6 +78,7 @@ enum Command {
     Exchange(exchange::ExchangeArgs),
     Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
+    Manual(manual::ManualArgs),
 }
 
 /// Runs the gateway until told to stop; prints where to reach it.
@@ -106,6 +108,7 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Exchange(args)) => args.run(),
         Some(Command::Doctor(args)) => args.run(),
         Some(Command::Completions(args)) => args.run(),
+        Some(Command::Manual(args)) => args.run(),
     };
     done.map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
 }
