@@ -59,13 +59,13 @@ fi
 # The window: what it is built with, and a display, a session bus and a driver to test it on.
 if command -v apt-get >/dev/null 2>&1; then
   pkg-config --exists webkit2gtk-4.1 ayatana-appindicator3-0.1 2>/dev/null &&
-    command -v xvfb-run WebKitWebDriver dbus-run-session wmctrl openbox dunst >/dev/null 2>&1 &&
+    command -v xvfb-run WebKitWebDriver dbus-run-session wmctrl openbox dunst gnome-keyring-daemon >/dev/null 2>&1 &&
     /usr/bin/python3 -c 'import dbus, gi' 2>/dev/null || {
     say "installing what the window is built and tested with"
     as_root apt-get update -qq
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
       pkg-config libwebkit2gtk-4.1-dev libayatana-appindicator3-dev xvfb xauth dbus dbus-x11 \
-      openbox wmctrl dunst webkit2gtk-driver fonts-dejavu-core python3-dbus python3-gi >/dev/null
+      openbox wmctrl dunst gnome-keyring webkit2gtk-driver fonts-dejavu-core python3-dbus python3-gi >/dev/null
   }
 fi
 

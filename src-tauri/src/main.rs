@@ -10,6 +10,7 @@ mod exchange;
 mod front;
 mod home;
 mod jobs;
+mod key_ring;
 mod logging;
 mod own_prices;
 mod pages;

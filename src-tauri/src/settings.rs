@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
+use api::keys::KeyRing;
 use api::prices::{Refreshed, TellPrice};
 use api::problem::{Code, Problem};
 use api::readers::Readers;
@@ -19,6 +20,7 @@ use crate::config::{Config, PriceRefresh};
 use crate::exchange::KeptRates;
 use crate::home::Home;
 use crate::jobs::price_refresh::{self, Accepted};
+use crate::key_ring::Ring;
 use crate::own_prices::{self, OwnPrices};
 use crate::{cli, price_list};
 
@@ -32,6 +34,7 @@ pub(crate) struct Settings {
     /// Held while prices are fetched, so that two never overtake each other.
     refreshing: tokio::sync::Mutex<()>,
     exchange: KeptRates,
+    keys: Arc<Ring>,
     /// Where listeners listen, once they do.
     pub(crate) addresses: OnceLock<Vec<SocketAddr>>,
     pub(crate) publish: watch::Sender<Arc<Snapshot>>,
@@ -44,6 +47,7 @@ impl Settings {
         own_prices.begin(price_list::newest(&home, config.price_refresh.as_ref()));
         let (refreshing, exchange) = (tokio::sync::Mutex::default(), KeptRates::default());
         let addresses = OnceLock::new();
+        let keys = Ring::of(&home, &config.providers);
         let settings = Self {
             config,
             home,
@@ -52,11 +56,30 @@ impl Settings {
             own_prices,
             refreshing,
             exchange,
+            keys,
             addresses,
             publish,
         };
         settings.renew();
-        Arc::new(settings)
+        let settings = Arc::new(settings);
+        settings.unlock_keys();
+        settings
+    }
+
+    /// Reads stored keys in the background: a keychain may ask the user first, and calls that
+    /// bring their own key need not wait for that.
+    fn unlock_keys(self: &Arc<Self>) {
+        if self.keys.is_empty() {
+            return;
+        }
+        let settings = Arc::clone(self);
+        let unlock = move || {
+            settings.keys.unlock();
+            settings.publish.send_replace(Arc::new(settings.snapshot()));
+        };
+        if let Err(error) = std::thread::Builder::new().name("keys".into()).spawn(unlock) {
+            tracing::error!(%error, "stored keys are not read");
+        }
     }
 
     /// Reads what may have changed and hands it out. While the ledger cannot be read, what
@@ -150,6 +173,7 @@ impl Settings {
                 ..Timeouts::default()
             },
             book: self.own_prices.book(),
+            keys: self.keys.table(),
             ..Snapshot::default()
         }
     }
@@ -208,6 +232,7 @@ impl Settings {
             on_change: Arc::new(move || on_change.renew()),
             scopes: Arc::new(move |secret| scopes.scopes_of(secret)),
             prices: Arc::new(move |hash| prices.prices(hash)),
+            keys: Arc::clone(&self.keys) as Arc<dyn KeyRing>,
             tell_price: Arc::new(move |told| tells.tell_price(told)),
             refresh: self.refresh_later(),
             exchange: Arc::new(move || {

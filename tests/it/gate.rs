@@ -2,6 +2,7 @@
 //! should need ten lines; what it would need beyond them belongs here.
 
 use std::fs;
+use std::io::Write as _;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -144,6 +145,8 @@ impl Gate {
             command.env_remove(name);
         }
         command.env("TOLLGATE_HOME", self.home.path()).env_remove("RUST_LOG").env("TZ", "UTC");
+        // No test reaches the keychain of whoever runs it.
+        command.env_remove("DBUS_SESSION_BUS_ADDRESS").env("XDG_RUNTIME_DIR", self.home.path());
         if let Some(log) = self.log {
             command.env("RUST_LOG", log);
         }
@@ -179,6 +182,19 @@ impl Gate {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
         self.at_home(&mut command);
         command.args(arguments).stdin(Stdio::null()).output().expect("the binary runs")
+    }
+
+    /// Runs a subcommand with this on its standard input.
+    pub(crate) fn command_given(&self, arguments: &[&str], input: &str) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+        self.at_home(&mut command);
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary runs");
+        let mut pipe = child.stdin.take().expect("it was piped");
+        // A command that does not read its input ends by itself.
+        let _ = pipe.write_all(input.as_bytes());
+        drop(pipe);
+        child.wait_with_output().expect("it ends")
     }
 
     /// Starts a subcommand that goes on; its standard output is to be read.

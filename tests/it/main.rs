@@ -10,6 +10,7 @@ mod exchange;
 mod gate;
 mod guard;
 mod house;
+mod keys;
 mod ledger;
 mod lifetime;
 mod price_refresh;

@@ -9,7 +9,11 @@ mod exchange;
 mod export;
 pub(crate) mod figure;
 mod filters;
+<<<<<<< HEAD
 mod manual;
+=======
+mod keys;
+>>>>>>> 99dbe09 (keys: stored in the system's keychain, put in for a pass, shown to one origin only)
 mod open;
 mod paper;
 mod passes;
@@ -72,6 +76,7 @@ enum Command {
     Usage(usage::UsageArgs),
     Export(export::ExportArgs),
     Alerts(alerts::AlertsArgs),
+    Keys(keys::KeysArgs),
     Passes(passes::PassesArgs),
     Prices(prices::PricesArgs),
     Reprice(reprice::RepriceArgs),
@@ -102,6 +107,7 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Usage(args)) => args.run(),
         Some(Command::Export(args)) => args.run(),
         Some(Command::Alerts(args)) => args.run(),
+        Some(Command::Keys(args)) => args.run(),
         Some(Command::Passes(args)) => args.run(),
         Some(Command::Prices(args)) => args.run(),
         Some(Command::Reprice(args)) => args.run(),

@@ -329,6 +329,24 @@ export type Granularity =
 /**  From first to first. */
 "month";
 
+/**  One stored key; never its secret. */
+export type Key = {
+	/**  Whose key. */
+	provider: string,
+	/**  Its name on receipts. */
+	label: string,
+	/**  The only origin it is shown to, such as `https://api.openai.com`. */
+	origin: string,
+	/**  Whether it is the one that is used, of those for this origin. */
+	is_default: boolean,
+	/**  When it was stored. */
+	created_at: Timestamp,
+	/**  Where its secret is kept. */
+	place: Place,
+	/**  Why it cannot be used at the moment, if so. */
+	problem: string | null,
+};
+
 /**  What sort of call it was. */
 export type Kind = "chat" | "completion" | "embedding" | "image" | "speech" | "transcription" | "video" | "rerank" | "moderation" | "batch" | "fine_tuning" | "count" | "poll" | "meta" | "other";
 
@@ -384,6 +402,23 @@ export type MadePass = {
 
 /**  Exact decimal text; never to be put through a float. */
 export type Money = string;
+
+/**  A key to be stored. */
+export type NewKey = {
+	/**  Whose key. */
+	provider: string,
+	/**
+	 *  Its name on receipts; `default` unless said otherwise. The same one again takes the
+	 *  place of the old, for the next call on.
+	 */
+	label?: string | null,
+	/**  The secret. */
+	secret: string,
+	/**  Whether it is the one to be used from now on. */
+	use_it?: boolean,
+	/**  Where to keep it; the keychain unless said otherwise. */
+	place?: Place | null,
+};
 
 /**  A pass to be made. */
 export type NewPass = {
@@ -466,6 +501,13 @@ export type Period = {
 	/**  The zone that days were cut by. */
 	tz: string,
 };
+
+/**  Where a secret is kept. */
+export type Place = 
+/**  The system's keychain. */
+"keychain" | 
+/**  A file of the home that only the user can read; whoever reads it has the keys. */
+"file";
 
 /**  The answer to `prices`: what is in force and how fresh it is. */
 export type PriceList = {

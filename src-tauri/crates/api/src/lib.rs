@@ -11,6 +11,7 @@ pub mod conversion;
 mod download;
 mod events;
 pub mod export;
+pub mod keys;
 pub mod passes;
 pub mod period;
 pub mod prices;

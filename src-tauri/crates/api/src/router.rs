@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 use crate::answer::{Requests, Usage};
 use crate::auth::{Guard, Scopes, check};
+use crate::keys::{self, KeyRing};
 use crate::period::Here;
 use crate::prices::{Refreshed, TellPrice};
 use crate::problem::{Code, Problem};
@@ -58,6 +59,8 @@ pub struct Desk {
     pub on_change: Arc<dyn Fn() + Send + Sync>,
     /// What a shown secret may do.
     pub scopes: Scopes,
+    /// Who keeps the user's provider keys.
+    pub keys: Arc<dyn KeyRing>,
     /// The prices in force.
     pub prices: Prices,
     /// Takes a price that the user tells.
@@ -129,6 +132,7 @@ pub fn router(desk: Desk) -> Router {
         .route_layer(middleware::from_fn_with_state(guard(Scope::UsageRead), check));
     let managing = passes::routes()
         .merge(prices::managing())
+        .merge(keys::routes())
         .merge(reprice::routes())
         .route_layer(middleware::from_fn_with_state(guard(Scope::Manage), check));
     reading

@@ -175,11 +175,11 @@ impl Case {
             );
             return Err(self.denied(401, "no_credential", sentence));
         }
-        let key = snapshot.keys.find(&provider.id, host);
+        let key = snapshot.keys.find(&provider.id, &target.origin);
         key.map(Some).ok_or_else(|| {
             let sentence = format!(
-                "the pass is fine, but no {} key is stored for `{host}`: add one with `tollgate keys add {}`",
-                provider.name, provider.id
+                "the pass is fine, but no {} key is stored for `{}`: add one with `tollgate keys add {}`",
+                provider.name, target.origin, provider.id
             );
             self.denied(401, "no_key", sentence)
         })

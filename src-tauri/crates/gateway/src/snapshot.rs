@@ -110,8 +110,8 @@ pub struct StoredKey {
     pub label: Box<str>,
     /// The secret.
     pub secret: Zeroizing<String>,
-    /// The only host it may be shown to.
-    pub host: Box<str>,
+    /// The only origin it may be shown to, such as `https://api.openai.com`.
+    pub origin: Box<str>,
 }
 
 impl fmt::Debug for StoredKey {
@@ -127,14 +127,14 @@ pub struct KeyTable {
 }
 
 impl KeyTable {
-    /// Adds a key of this provider; the first one of a host is used.
+    /// Adds a key of this provider; the first one of an origin is used.
     pub fn insert(&mut self, provider: &str, key: StoredKey) {
         self.by_provider.entry(provider.into()).or_default().push(key);
     }
 
-    /// The key of `provider` that may be shown to `host`.
-    pub fn find(&self, provider: &str, host: &str) -> Option<&StoredKey> {
-        let of_host = |key: &&StoredKey| key.host.eq_ignore_ascii_case(host);
-        self.by_provider.get(provider)?.iter().find(of_host)
+    /// The key of `provider` that may be shown to `origin`.
+    pub fn find(&self, provider: &str, origin: &str) -> Option<&StoredKey> {
+        let of_origin = |key: &&StoredKey| key.origin.eq_ignore_ascii_case(origin);
+        self.by_provider.get(provider)?.iter().find(of_origin)
     }
 }

@@ -35,13 +35,14 @@ async fn house() -> (Rig, mpsc::UnboundedReceiver<Got>) {
                 PassInfo { label: label.into(), workspace: "lab".into(), may_call, expires_at };
             snapshot.passes.insert(Sha256::digest(secret).into(), pass);
         }
-        for (provider, host) in
-            [("openai", "127.0.0.1"), ("anthropic", "127.0.0.1"), ("gemini", "elsewhere.test")]
+        let here = format!("http://{address}");
+        let other_port = format!("http://127.0.0.1:{}", address.port() ^ 1);
+        for (provider, origin) in [("openai", &here), ("anthropic", &here), ("gemini", &other_port)]
         {
             let key = StoredKey {
                 label: format!("{provider}-main").into(),
                 secret: Zeroizing::new(format!("sk-stored-{provider}")),
-                host: host.into(),
+                origin: origin.as_str().into(),
             };
             snapshot.keys.insert(provider, key);
         }
@@ -144,7 +145,7 @@ async fn a_bad_pass_never_reaches_upstream() {
             );
         }
     }
-    // A key belongs to its host; this provider's stands for another one.
+    // A key belongs to its origin; this provider's stands for another port of the same host.
     let answer =
         rig.exchange(post("/v1beta/models/m:generateContent", "x-goog-api-key: tg_good\r\n")).await;
     assert_eq!(answer.status(), 401);

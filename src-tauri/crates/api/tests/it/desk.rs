@@ -128,12 +128,38 @@ fn desk(home: &Path, ledger: &Arc<Ledger>) -> Desk {
         }),
         prices: Arc::new(|_| Ok(Arc::new(Book::default()))),
         exchange: Arc::new(|| Ok(Arc::default())),
+        keys: Arc::new(NoKeys),
         tell_price: Arc::new(|_| Err(Problem::new(Code::Conflict, "off"))),
         refresh: Arc::new(|| Box::pin(async { Err(Problem::new(Code::Conflict, "off")) })),
         status: Arc::new(a_status),
         revision: watch::channel(0).1,
         clock: Arc::new(|| at(NOW)),
         zone: chrono_tz::Europe::Berlin,
+    }
+}
+
+/// Keys are the program's; here there are none.
+struct NoKeys;
+
+impl api::keys::KeyRing for NoKeys {
+    fn keys(&self) -> Vec<api::keys::Key> {
+        Vec::new()
+    }
+
+    fn add(
+        &self,
+        _: &api::keys::NewKey,
+        _: zeroize::Zeroizing<String>,
+    ) -> Result<api::keys::Key, Problem> {
+        Err(Problem::new(Code::Conflict, "off"))
+    }
+
+    fn choose(&self, _: &str, _: &str) -> Result<(), Problem> {
+        Err(Problem::new(Code::NotFound, "off"))
+    }
+
+    fn remove(&self, _: &str, _: &str) -> Result<(), Problem> {
+        Err(Problem::new(Code::NotFound, "off"))
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use api::alerts::{Per, Turn};
 use api::answer::{Requests, Usage};
+use api::keys::{Key, NewKey};
 use api::passes::{MadePass, NewPass, Pass};
 use api::prices::{PriceList, PricesInForce, Refreshed, TellPrice};
 use api::problem::ErrorBody;
@@ -22,6 +23,8 @@ fn written() -> String {
         .register::<Requests>()
         .register::<GateStatus>()
         .register::<ErrorBody>()
+        .register::<Key>()
+        .register::<NewKey>()
         .register::<Pass>()
         .register::<NewPass>()
         .register::<MadePass>()
