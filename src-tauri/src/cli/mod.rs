@@ -9,11 +9,8 @@ mod exchange;
 mod export;
 pub(crate) mod figure;
 mod filters;
-<<<<<<< HEAD
-mod manual;
-=======
 mod keys;
->>>>>>> 99dbe09 (keys: stored in the system's keychain, put in for a pass, shown to one origin only)
+mod manual;
 mod open;
 mod paper;
 mod passes;
