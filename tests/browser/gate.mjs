@@ -33,7 +33,9 @@ export async function start(usage, receipts = 0) {
   const home = mkdtempSync(join(tmpdir(), "tollgate-browser-"));
   if (receipts > 0) execFileSync(join(target, "debug/ledger"), [home, "--receipts", String(receipts)]);
   writeFileSync(join(home, "config.toml"), `[providers.openai]\nbase_url = "${above.origin}"\n`);
-  const env = { ...process.env, TOLLGATE_HOME: home, TZ: "Europe/Berlin" };
+  // No test reaches the keychain of whoever runs it.
+  const { DBUS_SESSION_BUS_ADDRESS: _, ...outside } = process.env;
+  const env = { ...outside, XDG_RUNTIME_DIR: home, TOLLGATE_HOME: home, TZ: "Europe/Berlin" };
   const process_ = spawn(binary, ["serve", "--listen", "127.0.0.1:0"], { env, stdio: ["ignore", "pipe", "inherit"] });
   let said = "";
   for await (const piece of process_.stdout) {

@@ -167,7 +167,7 @@ test("hostile names are text, and nonsense in the address is a sentence", async 
 for (const theme of ["light", "dark"]) {
   test(`no page breaks a rule of accessibility, ${theme}`, async () => {
     await page.emulateMedia({ colorScheme: theme });
-    for (const name of [...PAGES, "models?range=all&view=grouped", "requests?range=all&open=" + JSON.parse(gate.tollgate("requests", "--json").split("\n")[0]).id]) {
+    for (const name of [...PAGES, "models?range=all&view=grouped", "providers?range=all&by=key", "providers?range=all&by=pass", "requests?range=all&open=" + JSON.parse(gate.tollgate("requests", "--json").split("\n")[0]).id]) {
       await open(name.includes("?") ? `/${name}` : `/${name}?range=all`);
       await page.evaluate(AXE);
       const { violations } = await page.evaluate(() => axe.run());
@@ -206,6 +206,27 @@ test("models by key and time, and Excel, are a click away", async () => {
   const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Export", exact: true }).click()]);
   assert.match(download.suggestedFilename(), /^usage-.*\.xlsx$/);
   assert.equal(readFileSync(await download.path()).subarray(0, 2).toString(), "PK");
+});
+
+test("a key that is kept is used for a pass and never shown", async () => {
+  await open("/providers?range=all&by=key");
+  const form = page.getByRole("region", { name: "Stored keys" });
+  await form.getByLabel("Provider").selectOption("openai");
+  await form.getByLabel("Key", { exact: true }).fill("sk-planted-in-the-page");
+  await form.getByRole("button", { name: "Keep it" }).click();
+  assert.match(await form.getByRole("alert").innerText(), /--store file|in a file/);
+  await form.getByLabel("Key", { exact: true }).fill("sk-planted-in-the-page");
+  await form.getByLabel("in a file").check();
+  await form.getByRole("button", { name: "Keep it" }).click();
+  await form.getByRole("status").filter({ hasText: "is kept, for" }).waitFor();
+  const secret = gate.tollgate("passes", "add", "from-the-page").trim();
+  const body = JSON.stringify({ model: "gpt-5.1", messages: [] });
+  const answer = await fetch(`${gate.origin}/v1/chat/completions`, { method: "POST", headers: { authorization: `Bearer ${secret}`, "content-type": "application/json" }, body });
+  assert.equal(answer.status, 200);
+  assert.ok(!(await page.content()).includes("sk-planted-in-the-page"));
+  page.once("dialog", (dialog) => dialog.accept());
+  await form.getByRole("button", { name: "Remove" }).click();
+  await form.getByText("No stored key.").waitFor();
 });
 
 test("every page fits a phone and a wall", async () => {
