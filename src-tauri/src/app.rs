@@ -26,7 +26,7 @@ use tokio::task::JoinHandle;
 use crate::config::Config;
 use crate::front::Front;
 use crate::home::{Home, HomeLock};
-use crate::jobs::alerts::{self, History};
+use crate::jobs::alerts::{self, Teller};
 use crate::jobs::price_refresh;
 use crate::session::Sessions;
 use crate::settings::{Settings, refused};
@@ -49,13 +49,21 @@ pub(crate) fn serve(listen: &[SocketAddr]) -> anyhow::Result<()> {
     let home = Home::find()?;
     let lock = home.lock()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let running = runtime.block_on(Running::start(home, lock, listen))?;
+    let running = runtime.block_on(Running::start(home, lock, listen, teller()))?;
     running.announce()?;
     let (served, rest) = runtime.block_on(running.ended());
     // The runtime goes first: with it goes every task that may still hold the ledger.
     drop(runtime);
     rest.close();
     served
+}
+
+/// What tells the desktop of alerts where there is no window to open.
+fn teller() -> Teller {
+    #[cfg(feature = "desktop")]
+    return Arc::new(|event| crate::desktop::notify::tell(event, None));
+    #[cfg(not(feature = "desktop"))]
+    Arc::new(|_| ())
 }
 
 /// A gateway that takes calls, and the management router beside it.
@@ -85,6 +93,7 @@ impl Running {
         home: Home,
         lock: HomeLock,
         listen: &[SocketAddr],
+        tell: Teller,
     ) -> anyhow::Result<Self> {
         let config = Config::load(&home.config())?;
         // Whoever wrote wrong prices wants to hear of it now, not when the bill is wrong.
@@ -99,8 +108,11 @@ impl Running {
         let lifetime = Lifetime::default();
         let (router, revision) = settings.router();
         let sessions = Arc::<Sessions>::default();
-        let serving =
-            serving(&settings, listeners, &router, &sessions, &lifetime, revision.clone())?;
+        let home = settings.home.clone();
+        let readers = Readers::new(Box::new(move || Questions::open(home.path())));
+        let book = Arc::clone(&settings.alerts);
+        let alerts = alerts::watch_over(book, readers, revision.clone(), tell);
+        let serving = serving(&settings, listeners, &router, &sessions, &lifetime, alerts)?;
         let (served, router) = (tokio::spawn(serving), router.layer(Extension(Local)));
         Ok(Self { settings, lock, lifetime, addresses, router, revision, sessions, served })
     }
@@ -141,14 +153,14 @@ impl Closing {
 }
 
 /// Everything that answers, as one future that ends after `lifetime` said stop.
-fn serving(
+fn serving<A: Future<Output = ()> + Send + 'static>(
     settings: &Arc<Settings>,
     listeners: Vec<TcpListener>,
     router: &Router,
     sessions: &Arc<Sessions>,
     lifetime: &Lifetime,
-    revision: watch::Receiver<u64>,
-) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + use<>> {
+    alerts: A,
+) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + use<A>> {
     let (ledger, snapshot) = (&settings.ledger, settings.publish.subscribe());
     let gateway = Gateway::new(
         snapshot.clone(),
@@ -164,10 +176,6 @@ fn serving(
     let front = Front { gateway, router, snapshot, ledger, sessions: Arc::clone(sessions) };
     let lifetime = lifetime.clone();
     let every = settings.config.price_refresh.as_ref().and_then(|from| from.every);
-    let home = settings.home.clone();
-    let (rules, history) = (settings.config.alerts.clone(), History::of(&home));
-    let readers = Readers::new(Box::new(move || Questions::open(home.path())));
-    let alerts = alerts::watch_over(rules, history, readers, revision);
     let fresh = every.map(|every| price_refresh::keep_fresh(every, settings.refresh_later()));
     Ok(async move {
         let control = tokio::spawn(control);

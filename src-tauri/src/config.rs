@@ -8,8 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
-use api::alerts::{Line, Per, Rule};
-use api::period::Here;
+use api::alerts::{AlertPlan, AlertRule, QuietHours, Rule};
 use gateway::Timeouts;
 use meter::price::PublicKey;
 use meter::provider::{Auth, Hosting, Provider, Providers};
@@ -35,7 +34,8 @@ struct File {
     idle_timeout_seconds: Option<u64>,
     connect_timeout_seconds: Option<u64>,
     price_refresh: Option<PriceRefreshEntry>,
-    alerts: Option<Vec<AlertEntry>>,
+    quiet_hours: Option<QuietHours>,
+    alerts: Option<Vec<AlertRule>>,
     #[serde(default)]
     providers: BTreeMap<Box<str>, ProviderEntry>,
 }
@@ -47,22 +47,6 @@ struct PriceRefreshEntry {
     public_key: Box<str>,
     every_hours: Option<u64>,
     timeout_seconds: Option<u64>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AlertEntry {
-    name: Box<str>,
-    spend_above: Option<Box<str>>,
-    per: Option<Per>,
-    error_rate_above: Option<u64>,
-    latency_above_ms: Option<u64>,
-    calls_above: Option<u64>,
-    within: Option<Box<str>>,
-    at_least: Option<u64>,
-    /// Filters, by the names of the questions' parameters.
-    #[serde(default)]
-    only: BTreeMap<Box<str>, Box<str>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -108,7 +92,7 @@ pub(crate) struct Config {
     /// Where newer prices come from; absent: from nowhere.
     pub(crate) price_refresh: Option<PriceRefresh>,
     /// When to speak up.
-    pub(crate) alerts: Vec<Rule>,
+    pub(crate) alerts: AlertPlan,
 }
 
 /// Where newer prices come from.
@@ -139,7 +123,11 @@ impl Config {
         })
     }
 
-    fn parse(text: &str) -> anyhow::Result<Self> {
+    /// Reads the file's text.
+    ///
+    /// # Errors
+    /// Names the line, or the entry, that cannot be.
+    pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
         let file: File = toml::from_str(text)?;
         let mut providers = Providers::built_in().clone();
         for (id, entry) in &file.providers {
@@ -170,7 +158,7 @@ impl Config {
             providers,
             idle_timeout: seconds(file.idle_timeout_seconds, Timeouts::default().upstream_silence),
             connect_timeout: seconds(file.connect_timeout_seconds, Timeouts::default().connect),
-            alerts: alerts(file.alerts)?,
+            alerts: alerts(file.alerts, file.quiet_hours)?,
             price_refresh: file.price_refresh.as_ref().map(price_refresh).transpose()?,
         })
     }
@@ -273,53 +261,28 @@ fn check_origin(id: &str, url: &str) -> anyhow::Result<()> {
 }
 
 /// The rules in force: the user's own, or those that are ready where there are none.
-fn alerts(entries: Option<Vec<AlertEntry>>) -> anyhow::Result<Vec<Rule>> {
-    let Some(entries) = entries else { return Ok(Rule::ready()) };
-    let rules: Vec<Rule> = entries.into_iter().map(alert).collect::<anyhow::Result<_>>()?;
+fn alerts(
+    entries: Option<Vec<AlertRule>>,
+    quiet_hours: Option<QuietHours>,
+) -> anyhow::Result<AlertPlan> {
+    let Some(entries) = entries else {
+        return Ok(AlertPlan { rules: Rule::ready(), is_ready_made: true, quiet_hours });
+    };
+    let rules: Vec<Rule> = entries.iter().map(alert).collect::<anyhow::Result<_>>()?;
     let mut names: Vec<&str> = rules.iter().map(|rule| &*rule.name).collect();
     names.sort_unstable();
     if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
         bail!("[[alerts]]: two rules are called `{}`\nhint: give each its own name", twice[0]);
     }
-    Ok(rules)
+    Ok(AlertPlan { rules, is_ready_made: false, quiet_hours })
 }
 
-fn alert(entry: AlertEntry) -> anyhow::Result<Rule> {
-    let name = &entry.name;
-    let lines = [
-        entry.spend_above.is_some(),
-        entry.error_rate_above.is_some(),
-        entry.latency_above_ms.is_some(),
-        entry.calls_above.is_some(),
-    ];
-    if lines.into_iter().filter(|is_there| *is_there).count() != 1 {
-        bail!(
-            "[[alerts]] `{name}` must name one line\nallowed: one of `spend_above`, `error_rate_above`, `latency_above_ms`, `calls_above`"
-        );
-    }
-    let within = entry.within.as_deref().unwrap_or("5m").to_owned();
-    let at_least = entry.at_least.unwrap_or(10);
-    let line = if let Some(above) = &entry.spend_above {
-        let above = above.parse().with_context(|| {
-            format!("[[alerts]] `{name}`: spend_above = `{above}` is not an amount\nallowed: dollars as text, such as `\"20.00\"`")
-        })?;
-        Line::Spend { above, per: entry.per.unwrap_or(Per::Day) }
-    } else if let Some(above_percent) = entry.error_rate_above {
-        Line::Errors { above_percent, within, at_least }
-    } else if let Some(above_ms) = entry.latency_above_ms {
-        Line::Latency { above_ms, within, at_least }
-    } else {
-        Line::Calls { above: entry.calls_above.unwrap_or_default(), within }
-    };
-    let filters = entry.only.iter().map(|(name, value)| (name.to_string(), value.to_string()));
-    let rule = Rule { name: name.to_string(), line, filters: filters.collect() };
-    // Asked once here, so that a wrong filter is refused now and not forgotten later.
-    let here = Here { now: chrono::Utc::now().into(), zone: chrono_tz::UTC };
-    rule.query(here).map_err(|problem| {
+fn alert(entry: &AlertRule) -> anyhow::Result<Rule> {
+    entry.check().map_err(|problem| {
         let hint = problem.hint.unwrap_or_default();
+        let name: String = entry.name.chars().take(80).collect();
         anyhow!("[[alerts]] `{name}`: {}\nhint: {hint}", problem.message)
-    })?;
-    Ok(rule)
+    })
 }
 
 #[cfg(test)]
@@ -378,20 +341,22 @@ mod tests {
 
     #[test]
     fn alerts_are_the_ready_ones_unless_some_are_written() {
-        assert_eq!(Config::parse("").unwrap().alerts, Rule::ready());
-        assert!(Config::parse("alerts = []").unwrap().alerts.is_empty());
+        let ready = Config::parse("").unwrap().alerts;
+        assert_eq!((ready.rules, ready.is_ready_made), (Rule::ready(), true));
+        assert_eq!(Config::parse("alerts = []").unwrap().alerts, AlertPlan::default());
         let one =
             "[[alerts]]\nname = 'a'\nspend_above = '1.50'\nper = 'week'\nonly = { model = 'm' }\n";
-        let rule = Config::parse(one).unwrap().alerts.remove(0);
-        assert_eq!(rule.line, Line::Spend { above: "1.5".parse().unwrap(), per: Per::Week });
-        assert_eq!(rule.filters, [("model".to_owned(), "m".to_owned())]);
+        let rule = Config::parse(one).unwrap().alerts.rules.remove(0);
+        assert_eq!(rule.to_string(), "more than $1.50 a week, model m");
+        let night = "[quiet_hours]\nfrom = '22:00'\nto = '07:00'\n";
+        let hours = Config::parse(night).unwrap().alerts.quiet_hours.unwrap();
+        assert_eq!(hours.to_string(), "22:00–07:00");
+        assert!(refusal("[quiet_hours]\nfrom = 'ten'\nto = '07:00'\n").contains("`ten`"));
         assert!(refusal(&format!("{one}{one}")).contains("two rules"));
-        assert!(refusal("[[alerts]]\nname = 'a'\n").contains("one of `spend_above`"));
+        assert!(refusal("[[alerts]]\nname = 'a'\n").contains("`spend_above`"));
         assert!(refusal("[[alerts]]\nname = 'a'\nspend_above = 'much'\n").contains("dollars"));
-        assert!(
-            refusal("[[alerts]]\nname = 'a'\ncalls_above = 1\nwithin = 'soon'\n")
-                .contains("`soon`")
-        );
+        let soon = "[[alerts]]\nname = 'a'\ncalls_above = 1\nwithin = 'soon'\n";
+        assert!(refusal(soon).contains("`soon`"));
         let odd = "[[alerts]]\nname = 'a'\ncalls_above = 1\nonly = { modle = 'm' }\n";
         assert!(refusal(odd).contains("`modle`"));
     }

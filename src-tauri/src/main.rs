@@ -1,5 +1,6 @@
 //! Arguments in, a command out.
 
+mod alert_book;
 mod app;
 mod cli;
 mod config;
@@ -16,6 +17,7 @@ mod own_prices;
 mod pages;
 mod port_holder;
 mod price_list;
+mod rule_file;
 mod session;
 mod settings;
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
+use api::alerts::AlertDesk;
 use api::keys::KeyRing;
 use api::prices::{Refreshed, TellPrice};
 use api::problem::{Code, Problem};
@@ -16,6 +17,7 @@ use meter::price::Book;
 use store::{Ledger, PassBook, Questions, Scope};
 use tokio::sync::watch;
 
+use crate::alert_book::AlertBook;
 use crate::config::{Config, PriceRefresh};
 use crate::exchange::KeptRates;
 use crate::home::Home;
@@ -35,6 +37,7 @@ pub(crate) struct Settings {
     refreshing: tokio::sync::Mutex<()>,
     exchange: KeptRates,
     keys: Arc<Ring>,
+    pub(crate) alerts: Arc<AlertBook>,
     /// Where listeners listen, once they do.
     pub(crate) addresses: OnceLock<Vec<SocketAddr>>,
     pub(crate) publish: watch::Sender<Arc<Snapshot>>,
@@ -46,6 +49,7 @@ impl Settings {
         let (own_prices, passes) = (OwnPrices::default(), RwLock::default());
         own_prices.begin(price_list::newest(&home, config.price_refresh.as_ref()));
         let (refreshing, exchange) = (tokio::sync::Mutex::default(), KeptRates::default());
+        let alerts = AlertBook::open(home.clone(), config.alerts.clone());
         let addresses = OnceLock::new();
         let keys = Ring::of(&home, &config.providers);
         let settings = Self {
@@ -57,6 +61,7 @@ impl Settings {
             refreshing,
             exchange,
             keys,
+            alerts,
             addresses,
             publish,
         };
@@ -222,6 +227,7 @@ impl Settings {
     /// The management router over this ledger, and a number that changes after the ledger did.
     pub(crate) fn router(self: &Arc<Self>) -> (Router, watch::Receiver<u64>) {
         let (revision, revised) = watch::channel(0_u64);
+        self.alerts.count_on(revision.clone());
         self.ledger.on_changed(move || revision.send_modify(|revision| *revision += 1));
         let (home, on_change, scopes) = (self.home.clone(), Arc::clone(self), Arc::clone(self));
         let (prices, exchange, tells) = (Arc::clone(self), Arc::clone(self), Arc::clone(self));
@@ -238,12 +244,22 @@ impl Settings {
             exchange: Arc::new(move || {
                 exchange.exchange.read(&exchange.home).map_err(|error| refused(&error))
             }),
+            alerts: alert_desk(&self.alerts),
             status: Arc::new(move || status.status()),
             revision: revised.clone(),
             clock: Arc::new(now),
             zone: cli::zone(),
         });
         (router, revised)
+    }
+}
+
+fn alert_desk(book: &Arc<AlertBook>) -> AlertDesk {
+    let [standing, change, history] = [(); 3].map(|()| Arc::clone(book));
+    AlertDesk {
+        standing: Arc::new(move || standing.standing()),
+        change: Arc::new(move |order| change.change(&order)),
+        history: Arc::new(move || history.history()),
     }
 }
 

@@ -212,4 +212,4 @@ receipts = [json.loads(line) for line in tollgate("requests", "--json").splitlin
 good = [one for one in receipts if one["status"] == "succeeded"]
 assert len(receipts) == 14 and len(good) == 7 and all(one["cost"] == "0.00225" for one in good), receipts
 print("ok: fourteen calls, fourteen receipts")
-assert [one["turn"] for one in map(json.loads, tollgate("alerts", "--json").splitlines())] == ["began", "began"]
+assert [one["turn"] for one in map(json.loads, tollgate("alerts", "history", "--json").splitlines())] == ["began", "began"]

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use api::alerts::Alerts;
 use api::period::Here;
 use api::problem::{Code, ErrorBody, Problem};
 use api::readers::Readers;
@@ -22,7 +23,7 @@ use tokio::sync::watch;
 use crate::app::{Closing, Running};
 use crate::exchange::KeptRates;
 use crate::home::{Home, Lock};
-use crate::jobs::alerts::History;
+use crate::jobs::alerts::Teller;
 use crate::settings::now;
 use crate::{cli, control};
 
@@ -49,6 +50,8 @@ pub(super) struct Gate {
     running: Mutex<Option<Running>>,
     standing: watch::Sender<Standing>,
     revision: watch::Sender<u64>,
+    /// Tells the desktop of alerts while the gateway is ours.
+    tell: Teller,
 }
 
 impl Gate {
@@ -56,12 +59,13 @@ impl Gate {
     ///
     /// # Errors
     /// Fails when the home cannot be used at all.
-    pub(super) async fn open(home: Home) -> anyhow::Result<Arc<Self>> {
+    pub(super) async fn open(home: Home, tell: Teller) -> anyhow::Result<Arc<Self>> {
         let lock = home.try_lock()?;
-        let gate = Self::of_holder(home);
+        let gate = Self::with(home, tell);
         match lock {
             Lock::Taken(lock) => {
-                let started = Running::start(gate.home.clone(), lock, &[]).await;
+                let started =
+                    Running::start(gate.home.clone(), lock, &[], Arc::clone(&gate.tell)).await;
                 gate.adopt(started);
             }
             Lock::Held(_) => {}
@@ -71,6 +75,10 @@ impl Gate {
 
     /// The gateway of whoever holds the home.
     pub(super) fn of_holder(home: Home) -> Arc<Self> {
+        Self::with(home, Arc::new(|_| ()))
+    }
+
+    fn with(home: Home, tell: Teller) -> Arc<Self> {
         let reading = home.clone();
         Arc::new(Self {
             readers: Readers::new(Box::new(move || Questions::open(reading.path()))),
@@ -80,6 +88,7 @@ impl Gate {
             running: Mutex::default(),
             standing: watch::Sender::new(Standing::Attached),
             revision: watch::Sender::new(0),
+            tell,
         })
     }
 
@@ -124,9 +133,10 @@ impl Gate {
         self.revision.subscribe()
     }
 
-    /// What alerts there were and are.
-    pub(super) fn alerts(&self) -> History {
-        History::of(&self.home)
+    /// How the alert rules stand; nothing while nobody can say.
+    pub(super) async fn alerts(&self) -> Option<Alerts> {
+        let (_, answer) = self.ask(Method::GET, "/api/v1/alerts", None).await;
+        serde_json::from_value(answer).ok()
     }
 
     /// Who reads the ledger.
@@ -202,7 +212,8 @@ impl Gate {
             self.follow_holder().await;
             match self.home.try_lock() {
                 Ok(Lock::Taken(lock)) => {
-                    let started = Running::start(self.home.clone(), lock, &[]).await;
+                    let started =
+                        Running::start(self.home.clone(), lock, &[], Arc::clone(&self.tell)).await;
                     self.adopt(started);
                 }
                 Ok(Lock::Held(_)) => {}

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use api::alerts::{AlertStanding, Alerts, RuleState};
 use api::answer::Figures;
 use api::period::Here;
 use api::problem::Problem;
@@ -16,7 +17,6 @@ use store::Questions;
 use super::choice::{Choice, Span};
 use super::gate::Gate;
 use crate::cli::figure;
-use crate::jobs::alerts::History;
 
 /// The longest name that a menu line shows.
 const NAME: usize = 32;
@@ -40,10 +40,12 @@ pub(super) struct Glance {
     pub(super) error: String,
     /// What alerts go on.
     pub(super) alerts: String,
-    /// Whether any does.
+    /// Whether any does, and may disturb.
     pub(super) is_alert: bool,
     /// What costs can be converted to.
     pub(super) currencies: Vec<Currency>,
+    /// Whether none may disturb.
+    pub(super) is_paused: bool,
 }
 
 /// Reads the ledger.
@@ -52,11 +54,11 @@ pub(super) struct Glance {
 /// When the ledger cannot be read.
 pub(super) async fn read(gate: &Arc<Gate>, choice: Choice) -> Result<Glance, Problem> {
     let here = gate.here();
-    let history = gate.alerts();
+    let alerts = gate.alerts().await;
     let asking = Arc::clone(gate);
     let asked = move |ledger: &Questions| {
         let rates = asking.rates();
-        glance(ledger, here, &history, choice, &rates)
+        glance(ledger, here, alerts.as_ref(), choice, &rates)
     };
     gate.readers().ask(asked).await
 }
@@ -64,11 +66,10 @@ pub(super) async fn read(gate: &Arc<Gate>, choice: Choice) -> Result<Glance, Pro
 fn glance(
     ledger: &Questions,
     here: Here,
-    history: &History,
+    alerts: Option<&Alerts>,
     choice: Choice,
     rates: &Arc<ExchangeRates>,
 ) -> Result<Glance, Problem> {
-    let active = history.active();
     let usage = |parameters: &[(&str, &str)]| {
         let mut query = Query::parse(Question::Usage, parameters, here)?;
         (query.currency, query.rates) = (choice.currency, Arc::clone(rates));
@@ -89,12 +90,9 @@ fn glance(
     let top =
         today.rows.first().filter(|row| row.figures.cost.is_some_and(|cost| cost != Money::ZERO));
     Ok(Glance {
-        is_alert: !active.is_empty(),
-        alerts: match active.values().next() {
-            None => "No alert".to_owned(),
-            Some(event) if active.len() == 1 => format!("Alert: {}", short(&event.rule)),
-            Some(event) => format!("{} alerts: {}, …", active.len(), short(&event.rule)),
-        },
+        is_alert: alerts.is_some_and(|alerts| alerts.active != 0),
+        is_paused: alerts.is_some_and(|alerts| alerts.pause.is_some()),
+        alerts: alerts.map_or_else(|| "No alert".to_owned(), active),
         today: format!("Today {spent_today} · {}", requests(&today.totals)),
         week: format!("7 days {spent_week}"),
         month: format!("{} {spent_month}", now.format("%B")),
@@ -118,6 +116,18 @@ fn glance(
             .as_ref()
             .map_or_else(|| "No error today".to_owned(), |receipt| last_error(receipt, here)),
     })
+}
+
+/// The newest of what goes on, and how many there are.
+fn active(alerts: &Alerts) -> String {
+    let is_active = |rule: &&AlertStanding| rule.state == RuleState::Active;
+    let active: Vec<_> = alerts.rules.iter().filter(is_active).collect();
+    let begun = |rule: &&&AlertStanding| rule.began.as_ref().map(|began| began.number);
+    match active.iter().max_by_key(begun).map(|newest| short(&newest.rule.name)) {
+        None => "No alert".to_owned(),
+        Some(newest) if active.len() == 1 => format!("Alert: {newest}"),
+        Some(newest) => format!("{} alerts: {newest}, …", active.len()),
+    }
 }
 
 fn requests(figures: &Figures) -> String {

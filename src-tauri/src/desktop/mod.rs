@@ -12,11 +12,12 @@ mod display;
 mod gate;
 mod glance;
 mod host;
+pub(crate) mod notify;
 mod tray;
 mod window;
 mod window_process;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -29,6 +30,7 @@ use self::window_process::WindowProcess;
 use crate::app;
 use crate::cli::remark;
 use crate::home::Home;
+use crate::jobs::alerts::Teller;
 
 /// How long calls that still run may take when the user quits.
 const QUITTING: Duration = Duration::from_secs(5);
@@ -54,8 +56,9 @@ pub(crate) fn run(start: Start) -> anyhow::Result<()> {
     }
     let home = Home::find()?;
     let runtime = runtime()?;
-    let gate = runtime.block_on(Gate::open(home.clone()))?;
-    let app = in_tray(&home, start)
+    let opener = Opener::default();
+    let gate = runtime.block_on(Gate::open(home.clone(), teller(&opener)))?;
+    let app = in_tray(&home, start, opener)
         .manage(gate)
         .manage(Chosen::of(home.path()))
         .manage(WindowProcess::default())
@@ -108,7 +111,24 @@ fn context() -> tauri::Context {
     context
 }
 
-fn in_tray(home: &Home, start: Start) -> Builder<Wry> {
+/// The app that opens pages, once there is one.
+type Opener = Arc<OnceLock<AppHandle>>;
+
+/// Shows notifications, and the page of those that are clicked.
+fn teller(opener: &Opener) -> Teller {
+    let opener = Arc::clone(opener);
+    Arc::new(move |event| {
+        let opener = Arc::clone(&opener);
+        let open = move |page: &str| {
+            if let Some(app) = opener.get() {
+                show(app, Some(page));
+            }
+        };
+        notify::tell(event, Some(Box::new(open)));
+    })
+}
+
+fn in_tray(home: &Home, start: Start, opener: Opener) -> Builder<Wry> {
     let single = tauri_plugin_single_instance::Builder::new()
         .callback(|app, _, _| show(app, None))
         .dbus_id(instance(home))
@@ -117,6 +137,7 @@ fn in_tray(home: &Home, start: Start) -> Builder<Wry> {
         tauri_plugin_autostart::Builder::new().app_name("Tollgate").arg("--hidden").build();
     Builder::default().plugin(single).plugin(autostart).setup(move |app| {
         let handle = app.handle().clone();
+        let _ = opener.set(handle.clone());
         if start == Start::Shown {
             show(&handle, None);
         }

@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::Method;
 use tauri::image::Image;
 use tauri::menu::{CheckMenuItem, Menu, MenuBuilder, MenuEvent, MenuItem, SubmenuBuilder};
 use tauri::tray::{TrayIcon, TrayIconBuilder};
@@ -22,9 +23,6 @@ use super::show;
 /// The menu follows the ledger at most this often.
 const PACE: Duration = Duration::from_secs(1);
 
-/// Alerts are judged after the change that they are about.
-const AFTER: Duration = Duration::from_secs(1);
-
 /// Nothing the tray says outlives this: midnight comes between two calls, too.
 const STALE: Duration = Duration::from_secs(60);
 
@@ -37,6 +35,7 @@ pub(super) struct Tray {
     lines: Vec<MenuItem<Wry>>,
     gate: MenuItem<Wry>,
     choosing: Choosing,
+    pause: CheckMenuItem<Wry>,
     shown: Option<(Glance, Standing)>,
 }
 
@@ -82,6 +81,7 @@ impl Tray {
             line.set_text(text)?;
         }
         self.gate.set_text(gate_line(standing))?;
+        self.pause.set_checked(glance.is_paused)?;
         let is_shut = matches!(standing, Standing::Shut(_));
         self.icon.set_title(Some(if is_shut { "shut" } else { &*glance.title }))?;
         self.icon.set_tooltip(Some(format!("{}\n{}", glance.today, gate_line(standing))))?;
@@ -95,21 +95,26 @@ fn build(app: &AppHandle) -> tauri::Result<Tray> {
     let line = |id: &str| MenuItem::with_id(app, id, "…", false, None::<&str>);
     let ids = ["today", "week", "month", "top", "last", "error", "alerts"];
     let lines = ids.into_iter().map(line).collect::<tauri::Result<Vec<_>>>()?;
+    if let Some(alerts) = lines.last() {
+        alerts.set_enabled(true)?;
+    }
     let gate = line("gate")?;
     let choosing = Choosing::build(app)?;
-    let menu = menu(app, &lines, &gate, &choosing)?;
+    let pause = CheckMenuItem::with_id(app, "pause", "Pause alerts", true, false, None::<&str>)?;
+    let menu = menu(app, &lines, &pause, &gate, &choosing)?;
     let icon = TrayIconBuilder::with_id("tollgate")
         .icon(ICON)
         .icon_as_template(cfg!(target_os = "macos"))
         .menu(&menu)
         .on_menu_event(on_menu)
         .build(app)?;
-    Ok(Tray { icon, lines, gate, choosing, shown: None })
+    Ok(Tray { icon, lines, gate, choosing, pause, shown: None })
 }
 
 fn menu(
     app: &AppHandle,
     lines: &[MenuItem<Wry>],
+    pause: &CheckMenuItem<Wry>,
     gate: &MenuItem<Wry>,
     choosing: &Choosing,
 ) -> tauri::Result<Menu<Wry>> {
@@ -129,7 +134,8 @@ fn menu(
     for line in recent {
         menu = menu.item(line);
     }
-    menu.separator()
+    menu.item(pause)
+        .separator()
         .item(gate)
         .text("open", "Open Tollgate")
         .item(&copy)
@@ -159,6 +165,8 @@ fn on_menu(app: &AppHandle, event: MenuEvent) {
         "open" => show(app, None),
         "quit" => app.exit(0),
         "at_login" => start_at_login(app),
+        "alerts" => show(app, Some("/alerts")),
+        "pause" => pause_alerts(app),
         id => {
             if choosing::clicked(app, id) {
                 return;
@@ -168,6 +176,21 @@ fn on_menu(app: &AppHandle, event: MenuEvent) {
             }
         }
     }
+}
+
+/// Pauses alerts until somebody resumes them, or resumes them.
+fn pause_alerts(app: &AppHandle) {
+    use tauri::Manager as _;
+    let gate = Arc::clone(&app.state::<Arc<Gate>>());
+    tauri::async_runtime::spawn(async move {
+        let is_paused = gate.alerts().await.is_some_and(|alerts| alerts.pause.is_some());
+        let until = if is_paused { serde_json::json!("now") } else { serde_json::Value::Null };
+        let order = serde_json::json!({ "until": until });
+        let (status, _) = gate.ask(Method::POST, "/api/v1/alerts/pause", Some(&order)).await;
+        if !status.is_success() {
+            tracing::error!(%status, "alerts could not be paused or resumed");
+        }
+    });
 }
 
 fn start_at_login(app: &AppHandle) {
@@ -210,7 +233,6 @@ pub(super) async fn keep(tray: Tray, gate: Arc<Gate>, app: AppHandle) {
     let tray = Arc::new(std::sync::Mutex::new(tray));
     let (mut revision, mut standing) = (gate.revision(), gate.standing());
     let mut choice = app.state::<Chosen>().choice();
-    let mut is_news = false;
     loop {
         let is = standing.borrow_and_update().clone();
         let chosen = *choice.borrow_and_update();
@@ -231,12 +253,11 @@ pub(super) async fn keep(tray: Tray, gate: Arc<Gate>, app: AppHandle) {
             Err(problem) => tracing::debug!("the tray knows nothing new: {problem}"),
         }
         tokio::time::sleep(PACE).await;
-        let patience = if is_news { AFTER } else { STALE };
-        is_news = tokio::select! {
-            changed = revision.changed() => changed.is_ok(),
-            changed = standing.changed() => changed.is_ok(),
-            changed = choice.changed() => changed.is_ok(),
-            () = tokio::time::sleep(patience) => false,
-        };
+        tokio::select! {
+            _ = revision.changed() => {}
+            _ = standing.changed() => {}
+            _ = choice.changed() => {}
+            () = tokio::time::sleep(STALE) => {}
+        }
     }
 }

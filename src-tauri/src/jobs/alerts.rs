@@ -1,174 +1,100 @@
-//! Judges the alert rules whenever the ledger changed, remembers episodes and tells of them:
-//! once when one begins, and again only after it has ended. What is told also stands in
-//! `alerts.jsonl` in the home, so that a restart tells nothing twice.
+//! Judges the alert rules whenever the ledger or the rules changed, and has the news told.
+//! While nothing happens nothing is asked, unless something goes on that time alone can end.
 
-use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::alerts::{Rule, Turn, Verdict};
+use api::alerts::{AlertEvent, AlertPlan, Memory, Rule, Verdict};
 use api::period::Here;
 use api::problem::Problem;
 use api::question;
 use api::readers::Readers;
 use meter::Timestamp;
-use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use crate::alert_book::AlertBook;
 use crate::cli;
-use crate::home::Home;
 use crate::settings::now;
+
+/// Tells the desktop of an event.
+pub(crate) type Teller = Arc<dyn Fn(&AlertEvent) + Send + Sync>;
 
 /// Judged at most this often.
 const PACE: Duration = Duration::from_secs(1);
 
 /// A window moves on while nothing happens; looked at this often while an episode lasts.
-const WINDOW: Duration = Duration::from_secs(15);
+const WINDOW_MS: i64 = 15_000;
 
-/// The history's length; older lines go when it has twice as many.
-const HISTORY: usize = 1000;
-
-/// One line of the history.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Event {
-    /// When.
-    pub(crate) at: Timestamp,
-    /// The rule's name.
-    pub(crate) rule: String,
-    /// Whether it began or ended.
-    pub(crate) turn: Turn,
-    /// The figures, as a sentence.
-    pub(crate) said: String,
-    /// The page with the requests behind it.
-    pub(crate) page: String,
-}
-
-/// The history on disk.
-#[derive(Clone, Debug)]
-pub(crate) struct History(PathBuf);
-
-impl History {
-    /// That of a home.
-    pub(crate) fn of(home: &Home) -> Self {
-        Self(home.path().join("alerts.jsonl"))
-    }
-
-    /// Every event, oldest first; lines that cannot be read are passed over.
-    pub(crate) fn events(&self) -> Vec<Event> {
-        let Ok(file) = fs::File::open(&self.0) else { return Vec::new() };
-        let lines = BufReader::new(file).lines().map_while(Result::ok);
-        lines.filter_map(|line| serde_json::from_str(&line).ok()).collect()
-    }
-
-    /// The episodes that go on, by rule.
-    pub(crate) fn active(&self) -> BTreeMap<String, Event> {
-        let mut active = BTreeMap::new();
-        for event in self.events() {
-            match event.turn {
-                Turn::Began => active.insert(event.rule.clone(), event),
-                Turn::Ended => active.remove(&event.rule),
-            };
-        }
-        active
-    }
-
-    fn append(&self, event: &Event) -> std::io::Result<()> {
-        let events = self.events();
-        if events.len() > 2 * HISTORY {
-            let kept = &events[events.len() - HISTORY..];
-            let lines: Result<Vec<String>, _> = kept.iter().map(serde_json::to_string).collect();
-            fs::write(&self.0, lines?.join("\n") + "\n")?;
-        }
-        let mut options = OpenOptions::new();
-        options.append(true).create(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        writeln!(options.open(&self.0)?, "{}", serde_json::to_string(event)?)
-    }
-}
+/// Clocks are set and machines sleep: what waits for a moment looks at least this often.
+const DOZE_MS: i64 = 60_000;
 
 /// Judges for as long as the ledger changes.
 pub(crate) async fn watch_over(
-    rules: Vec<Rule>,
-    history: History,
+    book: Arc<AlertBook>,
     readers: Arc<Readers>,
     mut revision: watch::Receiver<u64>,
+    tell: Teller,
 ) {
-    if rules.is_empty() {
-        return;
-    }
-    let mut active = history.active();
-    // A rule that is gone has no episode.
-    active.retain(|name, _| rules.iter().any(|rule| rule.name == *name));
+    let mut plans = book.plans();
     loop {
         revision.mark_unchanged();
-        for rule in &rules {
+        let plan = Arc::clone(&plans.borrow_and_update());
+        for rule in &plan.rules {
             match judged(rule, &readers).await {
-                Ok(verdict) => turn(rule, verdict, &mut active, &history),
+                Ok(verdict) => {
+                    if let Some(event) = book.news(rule, verdict) {
+                        let (rule, turn) = (&event.occurrence.rule, event.occurrence.turn);
+                        tracing::info!(?rule, ?turn, "alert");
+                        if event.is_to_be_told() {
+                            tell(&event);
+                        }
+                    }
+                }
                 Err(problem) => tracing::debug!("an alert was not judged: {}", problem.message),
             }
         }
         tokio::time::sleep(PACE).await;
-        let moves =
-            rules.iter().any(|rule| rule.is_of_a_window() && active.contains_key(&rule.name));
-        let window = async {
-            match moves {
-                true => tokio::time::sleep(WINDOW).await,
-                false => std::future::pending().await,
+        let next = book.look(|plan, memory| next_look(plan, memory, here()));
+        let next = async {
+            match next {
+                Some(patience) => tokio::time::sleep(patience).await,
+                None => std::future::pending().await,
             }
         };
         tokio::select! {
             changed = revision.changed() => if changed.is_err() { return },
-            () = window => {}
+            changed = plans.changed() => if changed.is_err() { return },
+            () = next => {}
         }
     }
+}
+
+/// When to look again although nothing happened; nothing: not at all.
+fn next_look(plan: &AlertPlan, memory: &Memory, here: Here) -> Option<Duration> {
+    let ms = plan.rules.iter().filter_map(|rule| {
+        let until = |at: Timestamp| (at.millis() - here.now.millis()).clamp(0, DOZE_MS);
+        if !memory.is_active(&rule.name) {
+            return rule.ripens(here).map(until);
+        }
+        let ends = rule.end(here).map_or(WINDOW_MS, until);
+        let hush = memory.is_held(&rule.name).then(|| memory.hush(plan, rule, here)).flatten();
+        let told = hush.and_then(|(_, end)| end).map(until);
+        Some(told.map_or(ends, |told| told.min(ends)))
+    });
+    ms.min().map(|ms| Duration::from_millis(ms.unsigned_abs()))
 }
 
 async fn judged(rule: &Rule, readers: &Arc<Readers>) -> Result<Verdict, Problem> {
-    let here = Here { now: now(), zone: cli::zone() };
-    let (query, rule) = (rule.query(here)?, rule.clone());
-    readers
-        .ask(move |ledger| Ok(rule.judge(&question::usage(ledger, &query, here.now)?.totals)))
-        .await
+    let (here, rule) = (here(), rule.clone());
+    let asked = rule.questions(here)?;
+    let answered = readers.ask(move |ledger| {
+        let now = question::usage(ledger, &asked.now, here.now)?;
+        let before = asked.before.map(|before| question::usage(ledger, &before, here.now));
+        Ok(rule.judge(here, &now, before.transpose()?.as_ref()))
+    });
+    answered.await
 }
 
-fn turn(rule: &Rule, verdict: Verdict, active: &mut BTreeMap<String, Event>, history: &History) {
-    let event =
-        |turn, said| Event { at: now(), rule: rule.name.clone(), turn, said, page: rule.page() };
-    let news = match (verdict, active.contains_key(&rule.name)) {
-        (Verdict::Crossed(said), false) => event(Turn::Began, said),
-        (Verdict::Back, true) => event(Turn::Ended, "It is over.".to_owned()),
-        (Verdict::Crossed(_) | Verdict::Between, true)
-        | (Verdict::Back | Verdict::Between, false) => {
-            return;
-        }
-    };
-    match news.turn {
-        Turn::Began => active.insert(news.rule.clone(), news.clone()),
-        Turn::Ended => active.remove(&news.rule),
-    };
-    if let Err(error) = history.append(&news) {
-        tracing::warn!(%error, "the history of alerts could not be written");
-    }
-    tell(&news);
-}
-
-/// Tells the desktop; where none listens the history, the tray and the log still do.
-fn tell(event: &Event) {
-    tracing::info!(rule = %event.rule, turn = ?event.turn, "alert");
-    #[cfg(feature = "desktop")]
-    if event.turn == Turn::Began {
-        let (summary, body) = (event.rule.clone(), event.said.clone());
-        // A daemon that hangs must hold up nobody.
-        std::thread::spawn(move || {
-            let mut note = notify_rust::Notification::new();
-            note.appname("Tollgate").summary(&summary).body(&body).icon("tollgate");
-            if let Err(error) = note.show() {
-                tracing::info!(%error, "no notification daemon took the alert");
-            }
-        });
-    }
+fn here() -> Here {
+    Here { now: now(), zone: cli::zone() }
 }

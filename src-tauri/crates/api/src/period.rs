@@ -121,6 +121,29 @@ impl Here {
     }
 }
 
+/// The quarter, hour, day, week or month of the local calendar that it is now: its first instant, and
+/// the first after it.
+pub fn around(granularity: Granularity, here: Here) -> (Timestamp, Timestamp) {
+    let now = here.now.utc().with_timezone(&here.zone);
+    let today = now.date_naive();
+    let first = match granularity {
+        Granularity::Quarter => {
+            let quarter = here.now.millis().div_euclid(QUARTER_MS);
+            return [quarter, quarter + 1].map(|at| Timestamp::from_millis(at * QUARTER_MS)).into();
+        }
+        Granularity::Hour => None,
+        Granularity::Day => Some(today),
+        Granularity::Week => {
+            let since = u64::from(today.weekday().num_days_from_monday());
+            today.checked_sub_days(Days::new(since))
+        }
+        Granularity::Month => today.with_day(1),
+    };
+    let begin = first.map_or_else(|| this_hour(now), |day| here.midnight(day));
+    let end = next_edge(granularity, here.zone, begin).filter(|end| *end > here.now);
+    (begin, end.unwrap_or_else(|| Timestamp::from_millis(here.now.millis() + 1)))
+}
+
 /// The edges of all buckets that `[from, to)` touches: `from` itself, each local edge
 /// between, `to` itself. Nothing when that would be more than [`MOST_BUCKETS`] buckets.
 pub fn edges(
@@ -181,6 +204,21 @@ fn edge_after(at: Timestamp) -> Timestamp {
     Timestamp::from_millis(at.millis() + QUARTER_MS)
 }
 
+/// The first quarter of the hour that the local clock shows.
+fn this_hour(local: DateTime<Tz>) -> Timestamp {
+    let mut quarter = local.timestamp_millis().div_euclid(QUARTER_MS);
+    for _ in 0..4 {
+        let [at, earlier] = [quarter, quarter - 1].map(|quarter| {
+            Timestamp::from_millis(quarter * QUARTER_MS).utc().with_timezone(&local.timezone())
+        });
+        if at.minute() == 0 || earlier.hour() != at.hour() {
+            break;
+        }
+        quarter -= 1;
+    }
+    Timestamp::from_millis(quarter * QUARTER_MS)
+}
+
 /// Every offset in force since 1972 divides into quarters of an hour, so the next local
 /// hour begins on one of the next quarters, also where clocks change by thirty minutes.
 fn next_hour(local: DateTime<Tz>) -> Option<Timestamp> {
@@ -239,6 +277,31 @@ mod tests {
         for wrong in ["", "tomorrow-ish", "2026-13-01", "20261120", "1763683200"] {
             assert_eq!(here.instant(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn the_period_around_now_is_the_users_own() {
+        let late = here(Europe::Berlin, "2026-11-21T23:30:00Z");
+        let is = |granularity| {
+            let (from, to) = around(granularity, late);
+            (from.to_string(), to.to_string())
+        };
+        let expected = |from: &str, to: &str| (at(from).to_string(), at(to).to_string());
+        assert_eq!(is(Granularity::Hour), expected("2026-11-21T23:00:00Z", "2026-11-22T00:00:00Z"));
+        assert_eq!(is(Granularity::Day), expected("2026-11-21T23:00:00Z", "2026-11-22T23:00:00Z"));
+        // It is Sunday there; the week began on Monday the 16th.
+        assert_eq!(is(Granularity::Week), expected("2026-11-15T23:00:00Z", "2026-11-22T23:00:00Z"));
+        assert_eq!(
+            is(Granularity::Month),
+            expected("2026-10-31T23:00:00Z", "2026-11-30T23:00:00Z")
+        );
+        // The second of the two hours from 02:00 to 03:00 is one hour, not two.
+        let twice = here(Europe::Berlin, "2026-10-25T01:20:00Z");
+        let (from, to) = around(Granularity::Hour, twice);
+        assert_eq!((from, to), (at("2026-10-25T01:00:00Z"), at("2026-10-25T02:00:00Z")));
+        // Kathmandu's hours begin at a quarter to.
+        let nepal = here(Asia::Kathmandu, "2026-11-21T12:20:00Z");
+        assert_eq!(around(Granularity::Hour, nepal).0, at("2026-11-21T12:15:00Z"));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use meter::{Receipt, Timestamp};
 use store::{Ledger, Scope};
 use tokio::sync::watch;
 
+use crate::alerts::{self, AlertDesk};
 use crate::answer::{Requests, Usage};
 use crate::auth::{Guard, Scopes, check};
 use crate::keys::{self, KeyRing};
@@ -69,6 +70,8 @@ pub struct Desk {
     pub refresh: Refresh,
     /// The exchange rates there are.
     pub exchange: Exchange,
+    /// Who keeps the alert rules.
+    pub alerts: AlertDesk,
     /// What this Tollgate is and how it is doing.
     pub status: Arc<dyn Fn() -> GateStatus + Send + Sync>,
     /// A number that changes after the ledger did.
@@ -129,11 +132,13 @@ pub fn router(desk: Desk) -> Router {
         .route("/api/v1/events", get(changes))
         .route("/api/v1/status", get(status::status))
         .merge(prices::reading())
+        .merge(alerts::resource::reading())
         .route_layer(middleware::from_fn_with_state(guard(Scope::UsageRead), check));
     let managing = passes::routes()
         .merge(prices::managing())
         .merge(keys::routes())
         .merge(reprice::routes())
+        .merge(alerts::resource::managing())
         .route_layer(middleware::from_fn_with_state(guard(Scope::Manage), check));
     reading
         .merge(managing)

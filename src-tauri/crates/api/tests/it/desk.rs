@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::alerts::{AlertDesk, AlertPlan, Alerts, Memory};
 use api::auth::Local;
+use api::period::Here;
 use api::problem::{Code, Problem};
 use api::readers::Readers;
 use api::router::{Desk, router};
@@ -118,6 +120,7 @@ fn a_status() -> GateStatus {
 
 fn desk(home: &Path, ledger: &Arc<Ledger>) -> Desk {
     let (home, book) = (home.to_owned(), Arc::clone(ledger));
+    let here = Here { now: at(NOW), zone: chrono_tz::Europe::Berlin };
     Desk {
         readers: Readers::new(Box::new(move || Questions::open(&home))),
         ledger: Arc::clone(ledger),
@@ -131,6 +134,11 @@ fn desk(home: &Path, ledger: &Arc<Ledger>) -> Desk {
         keys: Arc::new(NoKeys),
         tell_price: Arc::new(|_| Err(Problem::new(Code::Conflict, "off"))),
         refresh: Arc::new(|| Box::pin(async { Err(Problem::new(Code::Conflict, "off")) })),
+        alerts: AlertDesk {
+            standing: Arc::new(move || Alerts::of(&AlertPlan::default(), &Memory::default(), here)),
+            change: Arc::new(|_| Err(Problem::new(Code::Conflict, "off"))),
+            history: Arc::new(Vec::new),
+        },
         status: Arc::new(a_status),
         revision: watch::channel(0).1,
         clock: Arc::new(|| at(NOW)),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use api::alerts::{Per, Turn};
+use api::alerts::{AlertHistory, AlertRule, Alerts, PauseOrder, SnoozeOrder};
 use api::answer::{Requests, Usage};
 use api::keys::{Key, NewKey};
 use api::passes::{MadePass, NewPass, Pass};
@@ -34,8 +34,11 @@ fn written() -> String {
         .register::<Refreshed>()
         .register::<RepriceOrder>()
         .register::<Repriced>()
-        .register::<Per>()
-        .register::<Turn>();
+        .register::<AlertRule>()
+        .register::<Alerts>()
+        .register::<AlertHistory>()
+        .register::<SnoozeOrder>()
+        .register::<PauseOrder>();
     types.iter_mut(|named| {
         if let Some(of) = &mut named.ty {
             numbers(of);

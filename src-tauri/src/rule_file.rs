@@ -1,0 +1,330 @@
+//! `[[alerts]]` and `[quiet_hours]` in `config.toml`, changed by commands and pages. What else
+//! the user wrote there (order, comments, spelling) stays as it was.
+
+use std::fs;
+use std::io::Write as _;
+
+use anyhow::{Context as _, anyhow, bail};
+use api::alerts::{AlertChange, AlertPlan, AlertRule, QuietHours};
+use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Value, value};
+
+use crate::config::Config;
+use crate::home::Home;
+
+/// Writes a change into the file and reads all of it again.
+///
+/// # Errors
+/// When the file is wrong as it stands, when there is no such rule, or it cannot be written.
+pub(crate) fn change(home: &Home, change: &AlertChange) -> anyhow::Result<AlertPlan> {
+    // A link leads to the file that is meant, such as one among a person's dotfiles.
+    let path = fs::canonicalize(home.config()).unwrap_or_else(|_| home.config());
+    let plan = Config::load(&path)?.alerts;
+    let text = match fs::read_to_string(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        read => read.with_context(|| format!("could not read `{}`", path.display()))?,
+    };
+    let changed = changed(&text, &plan, change)?;
+    let plan = Config::parse(&changed)?.alerts;
+    let folder = path.parent().context("the configuration is in no folder")?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(changed.as_bytes())?;
+    if let Ok(before) = fs::metadata(&path) {
+        file.as_file().set_permissions(before.permissions())?;
+    }
+    file.as_file().sync_all()?;
+    file.persist(&path).with_context(|| format!("could not write `{}`", path.display()))?;
+    Ok(plan)
+}
+
+fn changed(text: &str, plan: &AlertPlan, change: &AlertChange) -> anyhow::Result<String> {
+    let mut file: DocumentMut = text.parse()?;
+    match change {
+        AlertChange::Add(rule) => {
+            if plan.rules.iter().any(|known| known.name == rule.1.name) {
+                bail!(
+                    "there is a rule `{}` already\nhint: change that one, or give this one another name",
+                    rule.1.name
+                );
+            }
+            tables(&mut file, plan)?.push(table(&rule.0));
+        }
+        AlertChange::Replace(name, rule) => {
+            let is_taken = |known: &api::alerts::Rule| known.name == rule.1.name;
+            if rule.1.name != *name && plan.rules.iter().any(is_taken) {
+                bail!("there is a rule `{}` already\nhint: choose another name", rule.1.name);
+            }
+            let before = plan.rules.iter().find(|known| known.name == *name);
+            let before = before.map(AlertRule::from).ok_or_else(|| unknown(name))?;
+            let at = place(plan, name)?;
+            let rules = tables(&mut file, plan)?;
+            let table = rules.get_mut(at).ok_or_else(|| unknown(name))?;
+            rewrite(table, &before, &rule.0);
+        }
+        AlertChange::Remove(name) => {
+            let at = place(plan, name)?;
+            remove(&mut file, plan, at)?;
+        }
+        AlertChange::QuietHours(None) => drop(file.remove("quiet_hours")),
+        AlertChange::QuietHours(Some(hours)) => {
+            let table = file.entry("quiet_hours").or_insert_with(|| {
+                let mut table = Table::new();
+                table.decor_mut().set_prefix("\n");
+                Item::Table(table)
+            });
+            let table = table.as_table_like_mut().context("`quiet_hours` is no table")?;
+            for (name, time) in [("from", hours.from), ("to", hours.to)] {
+                set(table, name, Some(time.to_string().into()));
+            }
+        }
+        AlertChange::Snooze(..) | AlertChange::Pause(_) | AlertChange::Resume => {}
+    }
+    Ok(file.to_string())
+}
+
+/// The rules' tables; those that are ready are written out before anything is changed.
+fn tables<'a>(
+    file: &'a mut DocumentMut,
+    plan: &AlertPlan,
+) -> anyhow::Result<&'a mut ArrayOfTables> {
+    let written = file.remove("alerts").map(Item::into_array_of_tables);
+    let rules = match written {
+        Some(Ok(rules)) => rules,
+        // `alerts = []`.
+        Some(Err(_)) => ArrayOfTables::new(),
+        None => plan.rules.iter().map(|rule| table(&rule.into())).collect(),
+    };
+    let item = file.entry("alerts").or_insert(Item::ArrayOfTables(rules));
+    item.as_array_of_tables_mut().context("`alerts` is no list of rules")
+}
+
+/// Takes a rule away with the comment that stands directly above it.
+fn remove(file: &mut DocumentMut, plan: &AlertPlan, at: usize) -> anyhow::Result<()> {
+    let rules = tables(file, plan)?;
+    let above = rules.get(at).and_then(|rule| rule.decor().prefix()?.as_str()).unwrap_or_default();
+    let kept = above.rfind("\n\n").map_or_else(String::new, |end| above[..=end].to_owned());
+    rules.remove(at);
+    let is_empty = rules.is_empty();
+    match rules.get_mut(at) {
+        Some(next) => {
+            let own = next.decor().prefix().and_then(|own| own.as_str()).unwrap_or_default();
+            let both = format!("{kept}{own}");
+            next.decor_mut().set_prefix(both);
+        }
+        None if !kept.trim().is_empty() => {
+            let own = file.trailing().as_str().unwrap_or_default();
+            let both = format!("{kept}{own}");
+            file.set_trailing(both);
+        }
+        None => {}
+    }
+    // Without the word the ready rules would come back.
+    if is_empty {
+        file.insert("alerts", value(Array::new()));
+    }
+    Ok(())
+}
+
+fn place(plan: &AlertPlan, name: &str) -> anyhow::Result<usize> {
+    plan.rules.iter().position(|rule| rule.name == name).ok_or_else(|| unknown(name))
+}
+
+/// There is no such rule.
+pub(crate) fn unknown(name: &str) -> anyhow::Error {
+    let name: String = name.chars().take(80).collect();
+    anyhow!("there is no rule `{name}`\nhint: `tollgate alerts` lists them")
+}
+
+fn table(rule: &AlertRule) -> Table {
+    let mut table = Table::new();
+    table.decor_mut().set_prefix("\n");
+    for (name, value) in fields(rule) {
+        set(&mut table, name, value);
+    }
+    table
+}
+
+/// Changes what differs, and leaves the rest as the user spelled it.
+fn rewrite(table: &mut Table, before: &AlertRule, after: &AlertRule) {
+    let (before, after) = (fields(before), fields(after));
+    for ((name, old), (_, new)) in before.into_iter().zip(after) {
+        let is_same = match (&old, &new) {
+            (Some(old), Some(new)) => old.to_string() == new.to_string(),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        if !is_same {
+            set(table, name, new);
+        }
+    }
+}
+
+/// Sets a field or takes it away; a comment behind it stays.
+fn set(table: &mut dyn toml_edit::TableLike, name: &str, value: Option<Value>) {
+    let Some(mut value) = value else {
+        table.remove(name);
+        return;
+    };
+    match table.get_mut(name).and_then(Item::as_value_mut) {
+        Some(old) => {
+            *value.decor_mut() = old.decor().clone();
+            *old = value;
+        }
+        None => drop(table.insert(name, Item::Value(value))),
+    }
+}
+
+fn fields(rule: &AlertRule) -> Vec<(&'static str, Option<Value>)> {
+    let text = |text: &Option<String>| text.as_deref().map(Value::from);
+    let number = |number: Option<i64>| number.map(Value::from);
+    let only = (!rule.only.is_empty()).then(|| only(rule));
+    vec![
+        ("name", Some(rule.name.trim().into())),
+        ("spend_above", text(&rule.spend_above)),
+        ("forecast_above", text(&rule.forecast_above)),
+        ("error_rate_above", number(rule.error_rate_above)),
+        ("rate_limited_above", number(rule.rate_limited_above)),
+        ("latency_above_ms", number(rule.latency_above_ms)),
+        ("ttft_above_ms", number(rule.ttft_above_ms)),
+        ("cache_hits_below", number(rule.cache_hits_below)),
+        ("unpriced_above", number(rule.unpriced_above)),
+        ("calls_above", number(rule.calls_above)),
+        ("loop_above", number(rule.loop_above)),
+        ("per", rule.per.map(|per| per.as_str().into())),
+        ("after_percent", number(rule.after_percent)),
+        ("within", text(&rule.within)),
+        ("compared_with", text(&rule.compared_with)),
+        ("at_least", number(rule.at_least)),
+        ("at_least_tokens", number(rule.at_least_tokens)),
+        ("only", only),
+        ("quiet_hours", rule.quiet_hours.map(hours)),
+    ]
+}
+
+fn only(rule: &AlertRule) -> Value {
+    let value = |values: &Vec<String>| match &values[..] {
+        [one] => Value::from(one.as_str()),
+        many => Value::Array(many.iter().map(String::as_str).collect()),
+    };
+    let pairs = rule.only.iter().map(|(name, values)| (name.as_str(), value(values)));
+    Value::InlineTable(pairs.collect::<InlineTable>())
+}
+
+fn hours(hours: QuietHours) -> Value {
+    let pairs = [("from", hours.from.to_string()), ("to", hours.to.to_string())];
+    Value::InlineTable(pairs.into_iter().collect::<InlineTable>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WRITTEN: &str = "# my gate
+listen = \"127.0.0.1:8655\"   # only here
+
+[providers.openai]
+base_url = 'http://127.0.0.1:9'
+
+# All about money.
+
+# The big one.
+[[alerts]]
+name = 'Spend'
+spend_above = '20' # dollars
+per = \"day\"
+
+[[alerts]] # errors
+name = \"Errors\"
+error_rate_above = 20
+only = { model = 'm' }
+
+# The end.
+";
+
+    fn rule(json: &str) -> Box<(AlertRule, api::alerts::Rule)> {
+        let written = AlertRule::read(json.as_bytes()).unwrap();
+        let rule = written.check().unwrap();
+        Box::new((written, rule))
+    }
+
+    fn after(text: &str, change: &AlertChange) -> String {
+        let changed = changed(text, &Config::parse(text).unwrap().alerts, change).unwrap();
+        Config::parse(&changed).unwrap();
+        changed
+    }
+
+    #[test]
+    fn a_new_rule_comes_last_and_the_rest_stays() {
+        let add = AlertChange::Add(rule(
+            r#"{"name":"<b>\"Burst\"","rate_limited_above":5,"only":{"model":["a","b"]}}"#,
+        ));
+        let new = "\n[[alerts]]\nname = '<b>\"Burst\"'\nrate_limited_above = 5\nonly = { model = [\"a\", \"b\"] }\n";
+        let expected = WRITTEN.replace("\n# The end.\n", &format!("{new}\n# The end.\n"));
+        assert_eq!(after(WRITTEN, &add), expected);
+    }
+
+    #[test]
+    fn an_edit_touches_only_what_differs() {
+        let spend = r#"{"name":"Spend","spend_above":"25.50","per":"day"}"#;
+        let edit = AlertChange::Replace("Spend".to_owned(), rule(spend));
+        assert_eq!(after(WRITTEN, &edit), WRITTEN.replace("'20'", "\"25.50\""));
+        let other = r#"{"name":"Slow","latency_above_ms":900,"only":{"model":"m"}}"#;
+        let edit = AlertChange::Replace("Errors".to_owned(), rule(other));
+        let text = after(WRITTEN, &edit);
+        assert!(text.contains("[[alerts]] # errors\nname = \"Slow\"\n"), "{text}");
+        assert!(text.contains("latency_above_ms = 900\n") && !text.contains("error_rate"));
+        assert!(text.contains("only = { model = 'm' }"), "{text}");
+    }
+
+    #[test]
+    fn a_removed_rule_takes_only_its_own_comment_along() {
+        let text = after(WRITTEN, &AlertChange::Remove("Spend".to_owned()));
+        assert!(text.contains("# All about money.") && !text.contains("# The big one."), "{text}");
+        assert!(text.starts_with("# my gate\nlisten = \"127.0.0.1:8655\"   # only here\n"));
+        let text = after(&text, &AlertChange::Remove("Errors".to_owned()));
+        assert!(Config::parse(&text).unwrap().alerts.rules.is_empty(), "{text}");
+        assert!(text.contains("alerts = []") && text.contains("# The end."), "{text}");
+        assert!(text.contains("# All about money."), "{text}");
+        let add = AlertChange::Add(rule(r#"{"name":"a","calls_above":5}"#));
+        let text = after(&text, &add);
+        assert_eq!(Config::parse(&text).unwrap().alerts.rules.len(), 1, "{text}");
+    }
+
+    #[test]
+    fn the_ready_rules_are_written_out_before_they_are_changed() {
+        let text = after("", &AlertChange::Remove("Errors".to_owned()));
+        assert_eq!(
+            text,
+            "\n[[alerts]]\nname = \"Daily spend\"\nspend_above = \"20\"\nper = \"day\"\n"
+        );
+        let inline = "alerts = [{ name = 'a', calls_above = 5 }]\n[providers.openai]\nusage_assist = false\n";
+        let text = after(inline, &AlertChange::Add(rule(r#"{"name":"b","calls_above":5}"#)));
+        let names: Vec<_> = Config::parse(&text).unwrap().alerts.rules;
+        assert_eq!(names.len(), 2, "{text}");
+    }
+
+    #[test]
+    fn quiet_hours_come_change_and_go() {
+        let hours = |from: &str| {
+            let (from, to) = (from.parse().unwrap(), "07:00".parse().unwrap());
+            AlertChange::QuietHours(Some(QuietHours { from, to }))
+        };
+        let text = after(WRITTEN, &hours("22:00"));
+        assert!(text.contains("[quiet_hours]\nfrom = \"22:00\"\nto = \"07:00\"\n"), "{text}");
+        let text = after(&text, &hours("23:30"));
+        assert!(text.contains("from = \"23:30\""), "{text}");
+        let text = after(&text, &AlertChange::QuietHours(None));
+        assert_eq!(text, WRITTEN);
+    }
+
+    #[test]
+    fn a_change_of_nothing_is_refused_in_words() {
+        let refusal = |change: &AlertChange| {
+            let plan = Config::parse(WRITTEN).unwrap().alerts;
+            format!("{:#}", changed(WRITTEN, &plan, change).unwrap_err())
+        };
+        assert!(refusal(&AlertChange::Remove("x".to_owned())).contains("no rule `x`"));
+        let same = rule(r#"{"name":"Spend","calls_above":5}"#);
+        assert!(refusal(&AlertChange::Add(same.clone())).contains("already"));
+        assert!(refusal(&AlertChange::Replace("Errors".to_owned(), same)).contains("already"));
+    }
+}
