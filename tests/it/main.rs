@@ -1,6 +1,7 @@
 //! Drives the real binary: its process, its port, its files, its command line.
 
 mod agents;
+mod alerts;
 mod bytes;
 mod calls;
 mod contract;
