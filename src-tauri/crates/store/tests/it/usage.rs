@@ -191,3 +191,31 @@ fn a_rollup_that_was_tampered_with_is_found_and_made_anew() {
     Ledger::open(home.path()).unwrap().rebuild().unwrap();
     assert!(questions.verify().unwrap().is_sound());
 }
+
+#[test]
+fn a_ledger_of_the_first_layout_is_backed_up_and_answers_the_same() {
+    let home = tempfile::tempdir().unwrap();
+    record(home.path(), (0..20).map(|n| chat(id(n, 0), n as u64)));
+    let usage = || {
+        let questions = Questions::open(home.path()).unwrap();
+        questions.usage(&Filter::default(), Some(&Dimension::Model), None).unwrap()
+    };
+    let before = usage();
+    // That layout had a day's cell beside each quarter's, and nothing sealed.
+    let db = rusqlite::Connection::open(home.path().join("ledger.db")).unwrap();
+    db.execute_batch(
+        "INSERT INTO rollup SELECT 1, start / 96, lane, requests, cost, sums FROM rollup;
+         DROP TABLE sealed_rollup; DROP TABLE sealed; PRAGMA user_version = 1",
+    )
+    .unwrap();
+    drop(db);
+    record(home.path(), []);
+    assert_eq!(usage(), before);
+    assert!(home.path().join("ledger.db.layout-1").exists());
+    assert!(Questions::open(home.path()).unwrap().verify().unwrap().is_sound());
+    // What comes much later seals what was there, and nothing is lost by that.
+    let month = 31 * 24 * 3_600_000;
+    record(home.path(), [chat(id(month, 0), 1)]);
+    assert_eq!(usage().totals.requests, before.totals.requests + 1);
+    assert!(Questions::open(home.path()).unwrap().verify().unwrap().is_sound());
+}
