@@ -1,5 +1,5 @@
 # Thin: each target is one thing a person types.
-.PHONY: run ui test test-ui test-desktop soak bench bench-micro bench-views bench-scroll fuzz lint package setup
+.PHONY: run ui test test-ui test-desktop soak bench bench-micro bench-views bench-scroll fuzz lint package test-package footprint setup
 
 CARGO ?= cargo
 
@@ -43,6 +43,13 @@ test-desktop: ui ## the window and the tray under a virtual display
 
 package: setup ui ## the app for this system, with checksums and what is in it, in target/package
 	CARGO="$(CARGO)" sh package/make.sh
+
+test-package: ## the .deb on a clean system: install, use, start at login, remove (minutes, root, Debian's archive)
+	sh tests/desktop/package.sh target/package/*.deb
+
+footprint: setup ui ## what the app costs in the tray (five idle minutes) and beside a bare Tauri window
+	$(CARGO) build --release --locked --features desktop --bin tollgate --example bare
+	sh tests/desktop/session.sh footprint.py $(or $(CARGO_TARGET_DIR),target)/release/tollgate $(or $(CARGO_TARGET_DIR),target)/release/examples/bare
 
 soak: setup ## what takes longer: a hundred kills, half a gigabyte up
 	TOLLGATE_SOAK=1 $(CARGO) test --locked --test it -- --nocapture soak

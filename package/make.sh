@@ -22,9 +22,16 @@ $tauri build --no-bundle -- --locked
 binary=$release/tollgate
 "$binary" manual "$made/man1"
 gzip -9n "$made"/man1/*.1
+gzip -9nc CHANGELOG.md >"$made/changelog.gz"
 "$binary" completions bash >"$made/tollgate.bash"
 "$binary" completions zsh >"$made/_tollgate"
 "$binary" completions fish >"$made/tollgate.fish"
+
+# A newer system's C library in the program would break the package's promise.
+if [ "$(uname)" = Linux ] && command -v objdump >/dev/null 2>&1; then
+  needs=$(objdump -T "$binary" | sed -n 's/.*GLIBC_\([0-9.]*\).*/\1/p' | sort -Vu | tail -1)
+  grep -q "libc6 (>= $needs)" tauri.conf.json || echo "warning: built against glibc $needs, which is not what tauri.conf.json says" >&2
+fi
 
 rm -rf "$release/bundle"
 $tauri bundle --bundles "$bundles"
@@ -35,11 +42,13 @@ find "$release/bundle" -type f \( -name '*.deb' -o -name '*.rpm' -o -name '*.App
 version=$("$binary" --version | cut -d' ' -f2)
 command -v cargo-cyclonedx >/dev/null 2>&1 || $cargo install --quiet --locked --version 0.5.9 cargo-cyclonedx
 $cargo cyclonedx --quiet --format json --spec-version 1.5 --features desktop --no-build-deps --override-filename tollgate.cdx
-mv tollgate.cdx.json "$made/tollgate-$version.cdx.json"
+# Where it was built is nobody's business.
+sed "s|$PWD|/tollgate|g" tollgate.cdx.json >"$made/tollgate-$version.cdx.json"
+rm tollgate.cdx.json
 find src-tauri/crates tests -name tollgate.cdx.json -not -path '*/node_modules/*' -exec rm {} +
 (cd ui && npm sbom --sbom-format cyclonedx) >"$made/tollgate-$version-pages.cdx.json"
 
 cd "$made"
-rm -rf man1 tollgate.bash _tollgate tollgate.fish
+rm -rf man1 changelog.gz tollgate.bash _tollgate tollgate.fish
 if command -v sha256sum >/dev/null 2>&1; then sha256sum ./* >SHA256SUMS; else shasum -a 256 ./* >SHA256SUMS; fi
 ls -l

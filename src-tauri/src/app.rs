@@ -339,6 +339,7 @@ async fn stop_on_signal(lifetime: Lifetime) {
     lifetime.cut.cancel();
 }
 
+#[cfg(unix)]
 async fn signal() {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut terminate), Ok(mut interrupt)) =
@@ -349,5 +350,21 @@ async fn signal() {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+    }
+}
+
+/// Ctrl-C, the console's closing, and the end of the session.
+#[cfg(windows)]
+async fn signal() {
+    use tokio::signal::windows::{ctrl_c, ctrl_close, ctrl_shutdown};
+    let (Ok(mut interrupt), Ok(mut close), Ok(mut shutdown)) =
+        (ctrl_c(), ctrl_close(), ctrl_shutdown())
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = close.recv() => {}
+        _ = shutdown.recv() => {}
     }
 }

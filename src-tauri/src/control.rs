@@ -4,13 +4,18 @@
 //! home; with no process, the command takes the home's lock and acts itself. Both end in
 //! the same management router, so there is one way to do each thing.
 
-use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use api::auth::Local;
+use axum::Router;
 use axum::body::Body;
+use axum::extract::Extension;
 use axum::http::{Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
+use hyper_util::rt::TokioIo;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 use tower_service::Service as _;
 
 use crate::app;
@@ -18,6 +23,9 @@ use crate::home::{Home, Lock};
 
 /// The most an answer may hold: a thousand receipts fit many times over.
 const ANSWER_LIMIT: usize = 16 << 20;
+
+/// How long an answer in the making may take once there will be no others.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Sends one management request, to the running process or to ourselves.
 ///
@@ -124,87 +132,179 @@ where
     Ok((status, serde_json::from_slice(&body).context("the answer is not JSON")?))
 }
 
-/// Where the socket is. A home whose path is too long for a socket address gets a stand-in
-/// in the system's folder for temporary files, named after the home.
-fn socket_path(home: &Home) -> PathBuf {
-    /// `sockaddr_un` holds 104 bytes on macOS, 108 on Linux, with a closing zero.
-    const LONGEST: usize = 103;
-    let path = home.path().join("control.sock");
-    if path.as_os_str().len() <= LONGEST {
-        return path;
-    }
-    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-    let mut name = DefaultHasher::new();
-    path.hash(&mut name);
-    std::env::temp_dir().join(format!("tollgate-{:016x}.sock", name.finish()))
+async fn over_socket(
+    home: &Home,
+    request: Request<Body>,
+) -> anyhow::Result<Response<hyper::body::Incoming>> {
+    let stream = TokioIo::new(platform::connect(home).await?);
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
+    // Ends by itself when the answer has been read or `sender` and answer are dropped.
+    tokio::spawn(connection);
+    Ok(sender.send_request(request).await?)
 }
 
+/// Opens the listening end, which only the home's owner may ask; what is returned serves it
+/// until `stop`.
+///
+/// # Errors
+/// Fails when it cannot be opened.
+pub(crate) fn serve(
+    home: &Home,
+    router: Router,
+    stop: CancellationToken,
+) -> anyhow::Result<impl Future<Output = ()> + use<>> {
+    let listener = platform::listen(home)?;
+    let router = router.layer(Extension(Local));
+    let home = home.clone();
+    Ok(async move {
+        let served =
+            axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+        // Whoever follows events would follow them for ever.
+        let patience = async {
+            stop.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            served = served.into_future() => {
+                if let Err(error) = served {
+                    tracing::error!(%error, "the control socket broke");
+                }
+            }
+            () = patience => {}
+        }
+        platform::clean(&home);
+    })
+}
+
+/// A name for a home's socket where its path is too long or none is needed.
+fn name_of(home: &Home) -> String {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    let mut name = DefaultHasher::new();
+    home.path().join("control.sock").hash(&mut name);
+    format!("tollgate-{:016x}", name.finish())
+}
+
+/// A socket in the home.
 #[cfg(unix)]
 mod platform {
     use std::os::unix::fs::PermissionsExt as _;
-    use std::time::Duration;
+    use std::path::PathBuf;
 
     use anyhow::Context as _;
-    use api::auth::Local;
-    use axum::Router;
-    use axum::body::Body;
-    use axum::extract::Extension;
-    use axum::http::{Request, Response};
-    use hyper_util::rt::TokioIo;
     use tokio::net::{UnixListener, UnixStream};
-    use tokio_util::sync::CancellationToken;
 
-    use super::{Home, socket_path};
+    use super::{Home, name_of};
 
-    /// How long an answer in the making may take once there will be no others.
-    const GRACE: Duration = Duration::from_secs(1);
-
-    pub(super) async fn over_socket(
-        home: &Home,
-        request: Request<Body>,
-    ) -> anyhow::Result<Response<hyper::body::Incoming>> {
-        let stream = UnixStream::connect(socket_path(home)).await?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        // Ends by itself when the answer has been read or `sender` and answer are dropped.
-        tokio::spawn(connection);
-        Ok(sender.send_request(request).await?)
+    pub(super) async fn connect(home: &Home) -> std::io::Result<UnixStream> {
+        UnixStream::connect(path(home)).await
     }
 
-    /// Opens the listening end, which only the home's owner may connect to; what is returned
-    /// serves it until `stop`.
-    pub(crate) fn serve(
-        home: &Home,
-        router: Router,
-        stop: CancellationToken,
-    ) -> anyhow::Result<impl Future<Output = ()> + use<>> {
-        let path = socket_path(home);
+    pub(super) fn listen(home: &Home) -> anyhow::Result<UnixListener> {
+        let path = path(home);
         // Whoever left it is dead: we hold the home's lock.
-        let _ = std::fs::remove_file(&path);
+        clean(home);
         let listener = UnixListener::bind(&path)
             .with_context(|| format!("could not open the control socket `{}`", path.display()))?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
-        let router = router.layer(Extension(Local));
-        Ok(async move {
-            let served = axum::serve(listener, router)
-                .with_graceful_shutdown(stop.clone().cancelled_owned());
-            // Whoever follows events would follow them for ever.
-            let patience = async {
-                stop.cancelled().await;
-                tokio::time::sleep(GRACE).await;
-            };
-            tokio::select! {
-                served = served.into_future() => {
-                    if let Err(error) = served {
-                        tracing::error!(%error, "the control socket broke");
-                    }
-                }
-                () = patience => {}
-            }
-            let _ = std::fs::remove_file(&path);
-        })
+        Ok(listener)
+    }
+
+    pub(super) fn clean(home: &Home) {
+        let _ = std::fs::remove_file(path(home));
+    }
+
+    /// Where the socket is. A home whose path is too long for a socket address gets a stand-in
+    /// in the system's folder for temporary files, named after the home.
+    fn path(home: &Home) -> PathBuf {
+        /// `sockaddr_un` holds 104 bytes on macOS, 108 on Linux, with a closing zero.
+        const LONGEST: usize = 103;
+        let path = home.path().join("control.sock");
+        if path.as_os_str().len() <= LONGEST {
+            return path;
+        }
+        std::env::temp_dir().join(format!("{}.sock", name_of(home)))
     }
 }
 
-use platform::over_socket;
-pub(crate) use platform::serve;
+/// A named pipe, which goes when its last end is closed. Others may look at one by default but
+/// not write, so nobody else can ask.
+#[cfg(windows)]
+mod platform {
+    use std::io;
+    use std::time::Duration;
+
+    use anyhow::Context as _;
+    use axum::serve::Listener;
+    use tokio::net::windows::named_pipe::{
+        ClientOptions, NamedPipeClient, NamedPipeServer, ServerOptions,
+    };
+
+    use super::{Home, name_of};
+
+    /// `ERROR_PIPE_BUSY`: all ends are taken, the next one is about to be made.
+    const BUSY: i32 = 231;
+    const AGAIN: Duration = Duration::from_millis(10);
+    const TRIES: usize = 200;
+
+    pub(super) async fn connect(home: &Home) -> io::Result<NamedPipeClient> {
+        let name = pipe(home);
+        for _ in 0..TRIES {
+            match ClientOptions::new().open(&name) {
+                Err(error) if error.raw_os_error() == Some(BUSY) => {
+                    tokio::time::sleep(AGAIN).await;
+                }
+                opened => return opened,
+            }
+        }
+        Err(io::ErrorKind::TimedOut.into())
+    }
+
+    pub(super) fn listen(home: &Home) -> anyhow::Result<Pipes> {
+        let name = pipe(home);
+        // Whoever has a pipe of that name already is not us: we hold the home's lock.
+        let next = ServerOptions::new().first_pipe_instance(true).create(&name);
+        let next = next.with_context(|| format!("could not open the control pipe `{name}`"))?;
+        Ok(Pipes { name, next })
+    }
+
+    pub(super) fn clean(_: &Home) {}
+
+    fn pipe(home: &Home) -> String {
+        format!(r"\\.\pipe\{}", name_of(home))
+    }
+
+    /// One end waits while the others talk.
+    pub(super) struct Pipes {
+        name: String,
+        next: NamedPipeServer,
+    }
+
+    impl Listener for Pipes {
+        type Io = NamedPipeServer;
+        type Addr = ();
+
+        async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+            loop {
+                let connected = self.next.connect().await;
+                // A new end first, so that there is always one to connect to.
+                match ServerOptions::new().create(&self.name) {
+                    Ok(next) => {
+                        let taken = std::mem::replace(&mut self.next, next);
+                        if connected.is_ok() {
+                            return (taken, ());
+                        }
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "the control pipe has no new end");
+                        let _ = self.next.disconnect();
+                        tokio::time::sleep(AGAIN).await;
+                    }
+                }
+            }
+        }
+
+        fn local_addr(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+}

@@ -82,10 +82,17 @@ def tollgate(*arguments):
 
 
 def processes(name):
-    """Running processes whose command's name begins so, zombies aside."""
-    lines = subprocess.run(["ps", "ax", "-o", "stat=,pid=,comm="], capture_output=True, text=True).stdout.splitlines()
-    rows = [line.split(None, 2) for line in lines]
-    return [int(pid) for stat, pid, comm in rows if comm.startswith(name) and not stat.startswith("Z")]
+    """Running processes of this session whose command's name begins so, zombies aside."""
+    ours = f"TOLLGATE_HOME={HOME}".encode()
+    found = []
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            is_ours = ours in (process / "environ").read_bytes().split(b"\0")
+            if is_ours and (process / "comm").read_text().startswith(name):
+                found.append(int(process.name))
+        except OSError:
+            continue
+    return found
 
 
 def windows():
