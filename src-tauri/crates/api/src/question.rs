@@ -277,8 +277,8 @@ pub fn export<W: Write + Send>(
         ExportFormat::Csv => Lines::Csv,
         ExportFormat::Jsonl => Lines::Jsonl,
         ExportFormat::Xlsx => {
-            let write = || workbook::write(ledger, query, now, &mut out, &mut written);
-            return match ledger.at_one_instant(write) {
+            let made = ledger.at_one_instant(|| workbook::make(ledger, query, now, &mut written));
+            return match made.and_then(|made| if is_ended { Ok(()) } else { made.save(&mut out) }) {
                 Ok(()) if is_ended => Ok(Err(ended())),
                 Ok(()) => Ok(Ok(out)),
                 Err(Unwritten::Io(error)) => Ok(Err(error)),

@@ -58,21 +58,32 @@ impl From<XlsxError> for Unwritten {
     }
 }
 
-/// Writes the workbook, all of it from one state of the ledger. `written` is told each
+/// A workbook whose rows are in temporary files, ready to be packed.
+pub(crate) struct Made(Workbook);
+
+impl Made {
+    /// Packs it into `out`, which may take its time: nothing is held meanwhile.
+    pub(crate) fn save<W: Write + Send>(mut self, out: &mut W) -> Result<(), Unwritten> {
+        Ok(self.0.save_to_writer(out)?)
+    }
+}
+
+/// Makes the workbook; to be called within one state of the ledger. `written` is told each
 /// receipt and may end it.
-pub(crate) fn write<W: Write + Send>(
+pub(crate) fn make(
     ledger: &Questions,
     query: &Query,
     now: Timestamp,
-    out: &mut W,
     mut written: impl FnMut(&Receipt) -> ControlFlow<()>,
-) -> Result<(), Unwritten> {
+) -> Result<Made, Unwritten> {
     let sums = |by: Option<By>| -> Result<Usage, Problem> {
         let query = Query { by, granularity: None, ..query.clone() };
         question::usage(ledger, &query, now)
     };
     let by_model = sums(Some(By::Dimension(Dimension::Model)))?;
-    let by_day = sums(Some(By::Time(Granularity::Day)))?;
+    // Decades have too many days for a table.
+    let by_day = sums(Some(By::Time(Granularity::Day)))
+        .or_else(|_| sums(Some(By::Time(Granularity::Month))))?;
     let style = Style::new();
     let mut book = Workbook::new();
     summary(book.add_worksheet().set_name("Summary")?, &style, query, now, &by_model)?;
@@ -102,7 +113,7 @@ pub(crate) fn write<W: Write + Send>(
         })
         .map_err(Problem::from)?;
     outcome?;
-    Ok(book.save_to_writer(out)?)
+    Ok(Made(book))
 }
 
 struct Style {
@@ -235,7 +246,8 @@ fn filters(filter: &Filter) -> String {
     let mut said: Vec<String> =
         texts.map(|(name, values)| format!("{name} {}", values.join(" or "))).collect();
     if !filter.statuses.is_empty() {
-        said.push(format!("status {:?}", filter.statuses));
+        let statuses: Vec<String> = filter.statuses.iter().map(ToString::to_string).collect();
+        said.push(format!("status {}", statuses.join(" or ")));
     }
     if !filter.kinds.is_empty() {
         let kinds: Vec<String> = filter.kinds.iter().map(ToString::to_string).collect();

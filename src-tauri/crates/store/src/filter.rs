@@ -1,6 +1,7 @@
 //! Which receipts a question is about.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::rc::Rc;
 
 use meter::receipt::{Kind, Status};
@@ -54,6 +55,16 @@ pub enum StatusFilter {
     Code(u16),
     /// By the first digit of the HTTP status: 4 for `4xx`.
     Class(u8),
+}
+
+impl fmt::Display for StatusFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Word(status) => status.fmt(f),
+            Self::Code(code) => code.fmt(f),
+            Self::Class(class) => write!(f, "{class}xx"),
+        }
+    }
 }
 
 /// What to do with the demonstration's receipts.

@@ -105,6 +105,20 @@ async fn a_workbook_holds_typed_cells_and_its_sums_are_the_ledgers() {
 }
 
 #[tokio::test]
+async fn a_workbook_of_a_century_says_its_filters_and_has_months_for_days() {
+    let path = "/api/v1/export?format=xlsx&from=1950-01-01&status=succeeded&status=4xx";
+    let answer = many().get(path).await;
+    let mut book = Xlsx::new(Cursor::new(answer.bytes)).unwrap();
+    assert_eq!(sheet(&mut book, "Requests").len(), 600);
+    let months: Vec<String> =
+        sheet(&mut book, "By day").iter().map(|row| row["day"].to_string()).collect();
+    assert_eq!(months, ["2026-11", "Total"]);
+    let summary = book.worksheet_range("Summary").unwrap();
+    let filters = summary.rows().find(|row| row[0] == "Filters").unwrap();
+    assert_eq!(filters[1].to_string(), "status succeeded or 4xx");
+}
+
+#[tokio::test]
 async fn a_workbook_of_nothing_is_one_all_the_same() {
     let answer = many().get("/api/v1/export?format=xlsx&model=nobody").await;
     let mut book = Xlsx::new(Cursor::new(answer.bytes)).unwrap();
