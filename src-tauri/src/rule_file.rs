@@ -197,6 +197,7 @@ fn fields(rule: &AlertRule) -> Vec<(&'static str, Option<Value>)> {
         ("at_least_tokens", number(rule.at_least_tokens)),
         ("only", only),
         ("quiet_hours", rule.quiet_hours.map(hours)),
+        ("enabled", rule.enabled.map(Value::from)),
     ]
 }
 

@@ -7,7 +7,7 @@ import { chromium } from "playwright-core";
 import { start } from "./gate.mjs";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const PAGES = ["activity", "requests", "models", "providers", "workspaces", "prices", "export", "connect", "settings"];
+const PAGES = ["activity", "requests", "models", "providers", "workspaces", "prices", "alerts", "export", "connect", "settings"];
 const MARKUP = `<img src=x onerror="document.title='owned'">"'&`;
 const ARABIC = "\u202eنموذج-أ";
 const LONG = "long-".repeat(2000);

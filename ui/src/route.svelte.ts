@@ -9,6 +9,7 @@ export const PAGES = [
   "providers",
   "workspaces",
   "prices",
+  "alerts",
   "export",
   "connect",
   "settings",

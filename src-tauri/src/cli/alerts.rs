@@ -248,6 +248,7 @@ fn print(screen: &mut Screen, rule: &AlertStanding) -> io::Result<()> {
         (RuleState::Active, _) => painted(BAD, "ALERT"),
         (RuleState::Snoozed, Some(until)) => painted(ODD, &format!("snoozed until {}", at(until))),
         (RuleState::Snoozed, None) => painted(ODD, "snoozed"),
+        (RuleState::Off, _) => painted(FAINT, "off"),
         (RuleState::Fine, _) => painted(GOOD, "fine"),
     };
     let (name, watches) = (harmless(&rule.rule.name), harmless(&rule.watches));

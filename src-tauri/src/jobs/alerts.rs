@@ -39,7 +39,7 @@ pub(crate) async fn watch_over(
     loop {
         revision.mark_unchanged();
         let plan = Arc::clone(&plans.borrow_and_update());
-        for rule in &plan.rules {
+        for rule in plan.rules.iter().filter(|rule| rule.is_enabled) {
             match judged(rule, &readers).await {
                 Ok(verdict) => {
                     if let Some(event) = book.news(rule, verdict) {
@@ -71,7 +71,7 @@ pub(crate) async fn watch_over(
 
 /// When to look again although nothing happened; nothing: not at all.
 fn next_look(plan: &AlertPlan, memory: &Memory, here: Here) -> Option<Duration> {
-    let ms = plan.rules.iter().filter_map(|rule| {
+    let ms = plan.rules.iter().filter(|rule| rule.is_enabled).filter_map(|rule| {
         let until = |at: Timestamp| (at.millis() - here.now.millis()).clamp(0, DOZE_MS);
         if !memory.is_active(&rule.name) {
             return rule.ripens(here).map(until);

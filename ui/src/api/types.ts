@@ -60,6 +60,8 @@ export type AlertRule = {
 	only?: { [key in string]: string[] },
 	/**  When this rule does not disturb, instead of the hours that go for all. */
 	quiet_hours: QuietHours | null,
+	/**  `false` watches nothing until it is taken back. */
+	enabled: boolean | null,
 };
 
 /**  A rule and how it stands. */
@@ -968,7 +970,9 @@ export type RuleState =
 /**  Across it. */
 "active" | 
 /**  Not to disturb, whichever side it is on. */
-"snoozed";
+"snoozed" | 
+/**  Not watched. */
+"off";
 
 /**  A later fact about a receipt, appended; the receipt itself never changes. */
 export type Settlement = {

@@ -63,6 +63,9 @@ pub(super) struct LineArgs {
     /// Hours of its own in which it does not disturb, or `none`
     #[arg(long, value_name = "FROM-TO")]
     quiet_hours: Option<String>,
+    /// Watches it, or with `--enabled false` does not until it is taken back
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    enabled: Option<bool>,
 }
 
 impl LineArgs {
@@ -76,6 +79,7 @@ impl LineArgs {
                 name: rule.name,
                 only: rule.only,
                 quiet_hours: rule.quiet_hours,
+                enabled: rule.enabled,
                 ..AlertRule::default()
             },
             false => rule,
@@ -118,6 +122,7 @@ impl LineArgs {
             at_least_tokens: self.at_least_tokens.or(rule.at_least_tokens),
             only,
             quiet_hours,
+            enabled: self.enabled.map_or(rule.enabled, |enabled| (!enabled).then_some(false)),
         })
     }
 

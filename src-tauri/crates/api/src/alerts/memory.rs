@@ -177,6 +177,7 @@ impl Memory {
             let rule = plan.rules.iter().find(|rule| rule.name == *name);
             let said = match rule {
                 None => "The rule was removed.",
+                Some(rule) if !rule.is_enabled => "The rule was switched off.",
                 Some(rule) if episode.began.occurrence.watches != Some(rule.to_string()) => {
                     "The rule was changed."
                 }

@@ -34,6 +34,8 @@ pub struct Rule {
     pub filters: Vec<(String, String)>,
     /// When it does not disturb, if that differs from the rest.
     pub quiet_hours: Option<QuietHours>,
+    /// Whether it is watched at all.
+    pub is_enabled: bool,
 }
 
 /// What a rule watches, and its line.
@@ -266,6 +268,7 @@ impl Rule {
             watch,
             filters: Vec::new(),
             quiet_hours: None,
+            is_enabled: true,
         };
         vec![
             ready("Daily spend", Watch::Spend { above, per: Per::Day }),

@@ -55,6 +55,8 @@ pub enum RuleState {
     Active,
     /// Not to disturb, whichever side it is on.
     Snoozed,
+    /// Not watched.
+    Off,
 }
 
 impl Alerts {
@@ -85,10 +87,11 @@ fn standing(rule: &Rule, memory: &Memory, here: Here) -> AlertStanding {
     AlertStanding {
         rule: rule.into(),
         watches: rule.to_string(),
-        state: match (snoozed_until, episode) {
-            (Some(_), _) => RuleState::Snoozed,
-            (None, Some(_)) => RuleState::Active,
-            (None, None) => RuleState::Fine,
+        state: match (rule.is_enabled, snoozed_until, episode) {
+            (false, _, _) => RuleState::Off,
+            (true, Some(_), _) => RuleState::Snoozed,
+            (true, None, Some(_)) => RuleState::Active,
+            (true, None, None) => RuleState::Fine,
         },
         began: episode.map(|episode| episode.began.clone()),
         told_at: episode.and_then(|episode| episode.told.as_ref()).map(|told| told.at),

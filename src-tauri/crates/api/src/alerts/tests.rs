@@ -280,7 +280,7 @@ fn what_is_written_survives_being_written_out() {
         r#""cache_hits_below":50,"compared_with":"2w""#,
         r#""unpriced_above":1"#,
         r#""calls_above":120,"within":"1m""#,
-        r#""loop_above":30,"quiet_hours":{"from":"22:00","to":"07:00"}"#,
+        r#""loop_above":30,"quiet_hours":{"from":"22:00","to":"07:00"},"enabled":false"#,
     ] {
         let rule = rule(json);
         let written = AlertRule::from(&rule);

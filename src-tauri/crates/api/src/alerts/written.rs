@@ -57,6 +57,8 @@ pub struct AlertRule {
     pub only: BTreeMap<String, Vec<String>>,
     /// When this rule does not disturb, instead of the hours that go for all.
     pub quiet_hours: Option<QuietHours>,
+    /// `false` watches nothing until it is taken back.
+    pub enabled: Option<bool>,
 }
 
 /// The fields that are a rule's line.
@@ -140,6 +142,7 @@ impl AlertRule {
             filters: self.filters(&watch)?,
             watch,
             quiet_hours: self.quiet_hours,
+            is_enabled: self.enabled.unwrap_or(true),
         };
         // Asked once here, so that a wrong filter is refused now and not forgotten later.
         let here = Here { now: meter::Timestamp::default(), zone: chrono_tz::UTC };
@@ -333,7 +336,8 @@ impl From<&Rule> for AlertRule {
             only.entry(name.clone()).or_default().push(value.clone());
         }
         let Rule { name, quiet_hours, .. } = rule.clone();
-        let plain = Self { name, only, quiet_hours, ..Self::default() };
+        let enabled = (!rule.is_enabled).then_some(false);
+        let plain = Self { name, only, quiet_hours, enabled, ..Self::default() };
         let number = |number: u64| i64::try_from(number).ok();
         let text = |text: &dyn ToString| Some(text.to_string());
         match &rule.watch {
@@ -426,6 +430,7 @@ fn shapes(field: &str) -> String {
     let shape = match field {
         "spend_above" | "forecast_above" => "dollars as text, such as \"20.00\"",
         "per" => "`hour`, `day`, `week` or `month`",
+        "enabled" => "`true` or `false`",
         "name" | "within" | "compared_with" => "text in quotes",
         "only" => "an object such as {\"model\":\"NAME\"}",
         "quiet_hours" => "an object such as {\"from\":\"22:00\",\"to\":\"07:00\"}",
