@@ -15,6 +15,7 @@ say() { printf '== %s\n' "$*"; }
 [ "${OWN_MOUNTS:-}" ] || exec env OWN_MOUNTS=1 unshare --mount --pid --fork --kill-child -- sh "$0" "$package"
 
 system=${CLEAN_SYSTEM:-$(mktemp -d)}
+[ "${CLEAN_SYSTEM:-}" ] || chmod 755 "$system"
 [ "${CLEAN_SYSTEM:-}" ] || trap 'umount -R "$system/proc" "$system/dev" 2>/dev/null; rm -rf --one-file-system "$system"' EXIT
 if [ ! -e "$system/etc/debian_version" ]; then
   say "a clean system in $system"
