@@ -163,6 +163,7 @@ impl Settings {
                 workspace: pass.workspace.clone(),
                 may_call: pass.scopes.contains(&Scope::Call),
                 expires_at: pass.expires,
+                ..PassInfo::default()
             };
             passes.insert(hash, info);
         }

@@ -10,9 +10,9 @@ use meter::{ReceiptId, Timestamp};
 use crate::clock::Began;
 use crate::credential::{self, Shown};
 use crate::refusal::{Dialect, Refusal};
-use crate::snapshot::{Snapshot, StoredKey};
+use crate::snapshot::{PassInfo, Snapshot, StoredKey};
 use crate::upstream::Target;
-use crate::{address, guard, headers, tally};
+use crate::{address, allowance, guard, headers, tally};
 
 /// The built-in provider that answers here.
 pub(crate) const DEMO: &str = "demo";
@@ -30,6 +30,8 @@ pub(crate) struct Admitted<'a> {
     pub(crate) target: Target,
     /// The stored key to be put in for the pass that was shown.
     pub(crate) key: Option<&'a StoredKey>,
+    /// The pass that was shown.
+    pub(crate) pass: Option<&'a PassInfo>,
     /// Credentials that the request itself carries.
     pub(crate) secrets: Vec<Box<str>>,
 }
@@ -112,6 +114,14 @@ pub(crate) fn admit<'a>(
         return Err(case.denied(404, "not_configured", sentence));
     };
     case.receipt.upstream = target.origin.clone();
+    let pass = match &shown.pass {
+        Some(secret) => Some(case.pass(snapshot, secret)?),
+        None => None,
+    };
+    if let Some(pass) = pass {
+        let refused = |refusal| case.refused(refusal);
+        allowance::of_head(pass, provider, &route).map_err(refused)?;
+    }
     let key = case.credential(snapshot, provider, &target, &shown)?;
     if case.receipt.billing == Billing::Byok && shown.begins_with_any(&provider.subscription_tokens)
     {
@@ -123,7 +133,7 @@ pub(crate) fn admit<'a>(
     }
     case.receipt.key = key.map(|key| key.label.clone());
     let Case { receipt, dialect } = case;
-    Ok(Admitted { receipt, dialect, provider, route, target, key, secrets: shown.values })
+    Ok(Admitted { receipt, dialect, provider, route, target, key, pass, secrets: shown.values })
 }
 
 /// A request while it is being judged.
@@ -135,32 +145,29 @@ struct Case {
 impl Case {
     fn denied(&self, status: u16, code: &'static str, sentence: impl Into<String>) -> Box<Denied> {
         let status = StatusCode::from_u16(status).expect("a status we wrote");
-        let refusal = Refusal::new(status, code, sentence);
+        self.refused(Refusal::new(status, code, sentence))
+    }
+
+    fn refused(&self, refusal: Refusal) -> Box<Denied> {
         Box::new(Denied { receipt: self.receipt.clone(), dialect: self.dialect, refusal })
     }
 
     /// Which stored key is to be put in, if any; or why the caller may not call.
     fn credential<'a>(
-        &mut self,
+        &self,
         snapshot: &'a Snapshot,
         provider: &Provider,
         target: &Target,
         shown: &Shown,
     ) -> Result<Option<&'a StoredKey>, Box<Denied>> {
-        let has_pass = match &shown.pass {
-            Some(secret) => {
-                self.pass(snapshot, secret)?;
-                true
-            }
-            None if snapshot.require_pass => {
-                return Err(self.denied(
-                    401,
-                    "pass_required",
-                    "this gateway asks for a pass: make one with `tollgate passes add`",
-                ));
-            }
-            None => false,
-        };
+        let has_pass = shown.pass.is_some();
+        if !has_pass && snapshot.require_pass {
+            return Err(self.denied(
+                401,
+                "pass_required",
+                "this gateway asks for a pass: make one with `tollgate passes add`",
+            ));
+        }
         let host = target.host();
         if shown.signed && SIGNED_HOSTS.iter().any(|suffix| host.ends_with(suffix)) {
             return Err(self.denied(403, "signed_request", SIGNED));
@@ -186,7 +193,11 @@ impl Case {
     }
 
     /// Checks a pass and takes over what it says.
-    fn pass(&mut self, snapshot: &Snapshot, secret: &str) -> Result<(), Box<Denied>> {
+    fn pass<'a>(
+        &mut self,
+        snapshot: &'a Snapshot,
+        secret: &str,
+    ) -> Result<&'a PassInfo, Box<Denied>> {
         let Some(pass) = snapshot.passes.find(secret) else {
             return Err(self.denied(
                 401,
@@ -210,7 +221,7 @@ impl Case {
             );
             return Err(self.denied(403, "wrong_scope", sentence));
         }
-        Ok(())
+        Ok(pass)
     }
 }
 

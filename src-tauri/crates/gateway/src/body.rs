@@ -17,6 +17,9 @@ pub enum BodyError {
     /// Upstream was silent for too long.
     #[error("upstream fell silent")]
     TimedOut,
+    /// The pass it ran under was revoked, and what ran cut.
+    #[error("the pass was revoked")]
+    PassCut,
 }
 
 /// The body of an answer. Dropping it before its end cancels the call.

@@ -8,9 +8,11 @@ use http::request::Parts;
 use http::{Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use meter::provider::Auth;
-use meter::receipt::AttemptEnd;
+use meter::receipt::{AttemptEnd, Status};
+use tokio_util::sync::CancellationToken;
 
 use crate::admission::{self, Admitted, DEMO, Denied};
+use crate::allowance::Stopped;
 use crate::assist::{self, Asking};
 use crate::body::Body;
 use crate::clock::Began;
@@ -20,7 +22,7 @@ use crate::response_body::{Metered, Source};
 use crate::snapshot::StoredKey;
 use crate::tally::{self, Call, Tally};
 use crate::upstream::{Fault, Place, Target};
-use crate::{Shared, credential, demo, guard, headers};
+use crate::{Shared, allowance, credential, demo, guard, headers};
 
 /// How much of a refused request to read on for, and how long, so that its client hears the "no".
 const LINGER_BYTES: u64 = 8 * 1024 * 1024;
@@ -44,6 +46,14 @@ pub(crate) async fn run(shared: &Arc<Shared>, request: Request<Incoming>) -> Res
     };
     let upload =
         Upload::new(incoming, &admitted.route, &parts.headers, snapshot.timeouts.client_silence);
+    let arrives_since = Instant::now();
+    let held = match admitted.pass {
+        Some(pass) => allowance::of_body(pass, &admitted.route, &parts, &upload).await,
+        None => Ok(()),
+    };
+    if let Err(Stopped::Refused(refusal)) = held {
+        return refuse_body(shared, &began, admitted, refusal, &upload).await;
+    }
     let call = Call {
         began,
         snapshot: Arc::clone(&snapshot),
@@ -51,10 +61,15 @@ pub(crate) async fn run(shared: &Arc<Shared>, request: Request<Incoming>) -> Res
         host: admitted.target.host().into(),
         secrets: admitted.secrets,
         cut: shared.lifetime.cut.clone(),
+        pass_cut: admitted.pass.map(|pass| pass.cut.clone()),
     };
     let tally = Tally::new(call, admitted.receipt, Arc::clone(&shared.open));
     let Admitted { dialect, provider, route, target, key, .. } = admitted;
-    let trip = Trip { shared, upload, dialect, target, key: key.map(|key| (provider.auth, key)) };
+    let key = key.map(|key| (provider.auth, key));
+    let trip = Trip { shared, upload, dialect, target, key, arrives_since };
+    if let Err(Stopped::Client(failed)) = held {
+        return client_failed(tally, trip.dialect, failed);
+    }
     if &*provider.id == DEMO {
         return demo::answer(shared, tally, &route, trip.upload).await;
     }
@@ -69,18 +84,19 @@ struct Trip<'a> {
     dialect: Dialect,
     target: Target,
     key: Option<(Auth, &'a StoredKey)>,
+    /// Since when its body is waited for.
+    arrives_since: Instant,
 }
 
 impl Trip<'_> {
     async fn make(self, mut tally: Tally, parts: Parts, may_assist: bool) -> Response<Body> {
-        let waits_since = Instant::now();
         // The receipt is registered with what the request asks for, which the first piece of the
         // body usually tells.
         let asked = match may_assist {
             true => assist::ask(&self.upload).await,
             false => self.upload.look_ahead().await.map(|()| Asking::AsSent),
         };
-        let waited = waits_since.elapsed();
+        let waited = self.arrives_since.elapsed();
         tally.open();
         let asking = match asked {
             Ok(asking) => asking,
@@ -89,9 +105,11 @@ impl Trip<'_> {
         let request = self.request(parts, asking, &mut tally);
         tally.left_after(waited);
         let silence = tally.snapshot().timeouts.upstream_silence;
-        match send(self.shared, request, &self.upload, silence).await {
+        let cut = tally.pass_cut();
+        match send(self.shared, request, &self.upload, silence, cut.as_ref()).await {
             Ok((response, place)) => hand_on(self.shared, response, place, tally),
             Err(Fault::Client(failed)) => client_failed(tally, self.dialect, failed),
+            Err(Fault::PassCut) => pass_cut(tally, self.dialect),
             Err(fault) => upstream_failed(tally, self.dialect, fault, &self.target).await,
         }
     }
@@ -140,6 +158,22 @@ pub(crate) fn turn_away(
     deny(shared, &began, admission::foreign(draft, &parts, why))
 }
 
+/// Answers a request whose body asks for what its pass does not allow.
+async fn refuse_body(
+    shared: &Shared,
+    began: &Began,
+    admitted: Admitted<'_>,
+    refusal: Refusal,
+    upload: &Upload,
+) -> Response<Body> {
+    let Admitted { mut receipt, dialect, .. } = admitted;
+    upload.asked(|asked| tally::note_asked(&mut receipt, asked));
+    receipt.request_bytes = upload.bytes();
+    let answer = deny(shared, began, Denied { receipt, dialect, refusal });
+    upload.linger(LINGER_BYTES, LINGER_TIME).await;
+    answer
+}
+
 fn deny(shared: &Shared, began: &Began, denied: Denied) -> Response<Body> {
     let Denied { receipt, dialect, refusal } = denied;
     let answer = refusal.answer(dialect, receipt.id);
@@ -161,9 +195,19 @@ async fn send(
     request: Request<RequestBody>,
     upload: &Upload,
     silence: Duration,
+    cut: Option<&CancellationToken>,
 ) -> Result<(Response<Incoming>, Place), Fault> {
     let left = Instant::now();
-    let mut sending = std::pin::pin!(shared.upstream.send(request));
+    let sending = async {
+        match cut {
+            Some(cut) => cut
+                .run_until_cancelled(shared.upstream.send(request))
+                .await
+                .unwrap_or(Err(Fault::PassCut)),
+            None => shared.upstream.send(request).await,
+        }
+    };
+    let mut sending = std::pin::pin!(sending);
     loop {
         let since = upload.last_activity().max(left);
         match tokio::time::timeout_at((since + silence).into(), &mut sending).await {
@@ -196,10 +240,24 @@ fn client_failed(tally: Tally, dialect: Dialect, failed: UploadFailed) -> Respon
     let (status, code) = match failed {
         UploadFailed::Broken => (StatusCode::BAD_REQUEST, "broken_request"),
         UploadFailed::Stalled => (StatusCode::REQUEST_TIMEOUT, "stalled_request"),
+        UploadFailed::NotAllowed => {
+            let refusal = allowance::of_rest();
+            let answer = refusal.answer(dialect, tally.id());
+            tally.refuse(&refusal, Status::Denied);
+            return answer;
+        }
     };
     let refusal = Refusal::new(status, code, failed.to_string());
     let answer = refusal.answer(dialect, tally.id());
     tally.abandon(&refusal.message);
+    answer
+}
+
+/// Answers a call whose pass was revoked while it waited for its answer.
+fn pass_cut(tally: Tally, dialect: Dialect) -> Response<Body> {
+    let refusal = Refusal::new(StatusCode::FORBIDDEN, tally::PASS_REVOKED, tally::PASS_CUT);
+    let answer = refusal.answer(dialect, tally.id());
+    tally.refuse(&refusal, Status::Cancelled);
     answer
 }
 
@@ -256,7 +314,7 @@ fn explain(fault: Fault, target: &Target) -> (Refusal, AttemptEnd) {
             AttemptEnd::Broken,
             format!("what `{origin}` answered is not HTTP: check the provider's `base_url`"),
         ),
-        Fault::Broken | Fault::Client(_) => (
+        Fault::Broken | Fault::Client(_) | Fault::PassCut => (
             502,
             "upstream_broken",
             AttemptEnd::Broken,

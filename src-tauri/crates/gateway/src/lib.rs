@@ -11,6 +11,7 @@
 
 mod address;
 mod admission;
+mod allowance;
 mod assist;
 mod body;
 mod clock;

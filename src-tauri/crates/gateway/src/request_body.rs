@@ -13,9 +13,11 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
+use meter::Allowance;
 use meter::provider::Route;
 use meter::request::{Asked, RequestScanner};
 
+use crate::allowance;
 use crate::clock::Patience;
 use crate::decode::Decoder;
 
@@ -31,6 +33,9 @@ pub(crate) enum UploadFailed {
     /// Nothing came for too long.
     #[error("the client stopped sending its request")]
     Stalled,
+    /// What came last is not what its pass allows.
+    #[error("the request is not what its pass allows")]
+    NotAllowed,
 }
 
 /// A request's body and what has been read from it so far.
@@ -46,6 +51,8 @@ struct State {
     scan: Scan,
     bytes: u64,
     last: Instant,
+    /// What the pass allows, where it is limited to models: checked again with every piece.
+    held_to: Option<Allowance>,
 }
 
 /// The scanner and what stands before it.
@@ -76,6 +83,12 @@ impl Scan {
         }
     }
 
+    /// Whether all that came was understood and names one model that is allowed.
+    fn keeps_to(&self, allowance: &Allowance) -> bool {
+        let is_understood = self.decoder.is_some() && self.scanner.is_understood();
+        is_understood && allowance::is_kept(allowance, self.scanner.asked())
+    }
+
     fn finish(&mut self) {
         if !self.is_finished && self.decoder.is_some() {
             let finished = AssertUnwindSafe(|| self.scanner.finish());
@@ -97,6 +110,7 @@ impl Upload {
             scan: Scan::new(route, headers),
             bytes: 0,
             last: Instant::now(),
+            held_to: None,
             incoming,
         };
         if state.incoming.is_end_stream() {
@@ -128,6 +142,16 @@ impl Upload {
     /// Lets `read` see what the request asks for, as far as that is known.
     pub(crate) fn asked<T>(&self, read: impl FnOnce(&Asked) -> T) -> T {
         read(self.state().scan.scanner.asked())
+    }
+
+    /// From now on the body is let through as long as it keeps to this.
+    pub(crate) fn hold_to(&self, allowance: Allowance) {
+        self.state().held_to = Some(allowance);
+    }
+
+    /// Whether what came so far keeps to what it is held to.
+    pub(crate) fn keeps_to_allowance(&self) -> bool {
+        self.state().keeps_to_allowance()
     }
 
     /// Waits for the first piece of the body and reads it, without taking it off the way.
@@ -185,6 +209,10 @@ impl Upload {
 }
 
 impl State {
+    fn keeps_to_allowance(&self) -> bool {
+        self.held_to.as_ref().is_none_or(|allowance| self.scan.keeps_to(allowance))
+    }
+
     /// The next piece; every byte is counted and shown to the scanner once, here.
     fn poll_next(
         &mut self,
@@ -208,6 +236,9 @@ impl State {
         }
         if matches!(next, Ok(None)) || self.incoming.is_end_stream() {
             self.scan.finish();
+        }
+        if !self.keeps_to_allowance() {
+            return Poll::Ready(Some(Err(UploadFailed::NotAllowed)));
         }
         Poll::Ready(next.transpose())
     }

@@ -12,6 +12,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use meter::format::assist::{Passing, Strip};
 use tokio::runtime::Handle;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 
 use crate::body::BodyError;
@@ -71,6 +72,8 @@ pub(crate) struct Metered {
     strip: Option<Box<Strip>>,
     /// The failure to be told at the next poll.
     failed: Option<BodyError>,
+    /// Cuts it while it runs.
+    cut: Option<PassCut>,
     tasks: TaskTracker,
 }
 
@@ -83,7 +86,9 @@ impl Metered {
     ) -> Self {
         let patience = Patience::new(tally.snapshot().timeouts.upstream_silence);
         let strip = strip.map(Box::new);
-        let mut body = Self { source, tally: Some(tally), patience, strip, failed: None, tasks };
+        let cut = tally.pass_cut().map(PassCut::of);
+        let mut body =
+            Self { source, tally: Some(tally), patience, strip, failed: None, cut, tasks };
         if body.is_end_stream() {
             // Nobody polls a body that is at its end.
             body.over(Ending::Complete);
@@ -100,6 +105,9 @@ impl Metered {
         }
         loop {
             let next = match self.source.poll_frame(cx) {
+                _ if self.cut.as_mut().is_some_and(|cut| cut.is_now(cx)) => {
+                    Some(Err(BodyError::PassCut))
+                }
                 Poll::Ready(next) => next,
                 Poll::Pending => match self.patience.poll_over(cx) {
                     Poll::Ready(()) => Some(Err(BodyError::TimedOut)),
@@ -113,6 +121,7 @@ impl Metered {
                     self.over(match error {
                         BodyError::TimedOut => Ending::TimedOut,
                         BodyError::Broken => Ending::Broken,
+                        BodyError::PassCut => Ending::PassCut,
                     });
                     // The server drops what it has not flushed when a body fails. Pending makes
                     // it flush, so that the client has all that came before the failure.
@@ -188,6 +197,21 @@ impl Metered {
             Source::Local(script) => script.size_hint(),
             Source::Gone => SizeHint::with_exact(0),
         }
+    }
+}
+
+/// Listens for the revocation of a pass.
+#[derive(Debug)]
+struct PassCut(Pin<Box<WaitForCancellationFutureOwned>>);
+
+impl PassCut {
+    fn of(token: CancellationToken) -> Self {
+        Self(Box::pin(token.cancelled_owned()))
+    }
+
+    /// Whether it was revoked; if not, whoever polls is woken when it is.
+    fn is_now(&mut self, cx: &mut Context<'_>) -> bool {
+        self.0.as_mut().poll(cx).is_ready()
     }
 }
 

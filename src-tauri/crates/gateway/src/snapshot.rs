@@ -6,10 +6,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use meter::Timestamp;
 use meter::price::Book;
 use meter::provider::Providers;
+use meter::{Allowance, Timestamp};
 use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 /// The settings in force while one request runs.
@@ -74,7 +75,7 @@ impl Default for Timeouts {
 }
 
 /// A pass as the gateway sees it; the secret itself is known by its hash only.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct PassInfo {
     /// What people call it.
     pub label: Box<str>,
@@ -84,6 +85,10 @@ pub struct PassInfo {
     pub may_call: bool,
     /// From then on it is worthless.
     pub expires_at: Option<Timestamp>,
+    /// What it may be used for.
+    pub allowance: Allowance,
+    /// Cancelled: what runs under it is cut now.
+    pub cut: CancellationToken,
 }
 
 /// Passes by the SHA-256 of their secret, so that looking one up compares no secret text.

@@ -49,7 +49,14 @@ pub(crate) enum Ending {
     ClientLeft,
     /// Tollgate is being stopped.
     Stopped,
+    /// The pass it ran under was revoked, and what ran cut.
+    PassCut,
 }
+
+/// The word for machines where a pass was revoked while a call ran under it.
+pub(crate) const PASS_REVOKED: &str = "pass_revoked";
+/// The same for people.
+pub(crate) const PASS_CUT: &str = "the pass was revoked while this call ran, and the call was cut";
 
 /// What a tally needs besides the receipt it begins with.
 pub(crate) struct Call {
@@ -62,6 +69,8 @@ pub(crate) struct Call {
     pub(crate) secrets: Vec<Box<str>>,
     /// Tollgate is being stopped.
     pub(crate) cut: CancellationToken,
+    /// The pass it runs under was revoked, and what runs is to be cut.
+    pub(crate) pass_cut: Option<CancellationToken>,
 }
 
 /// Where a receipt stands.
@@ -157,6 +166,10 @@ impl Tally {
         self.call.cut.clone()
     }
 
+    pub(crate) fn pass_cut(&self) -> Option<CancellationToken> {
+        self.call.pass_cut.clone()
+    }
+
     /// Notes what Tollgate itself took until the request left: all but the wait for its body.
     pub(crate) fn left_after(&mut self, waited: Duration) {
         let overhead = self.call.began.elapsed().saturating_sub(waited);
@@ -219,6 +232,18 @@ impl Tally {
         self.settle(how, None, &[], None);
     }
 
+    /// Finishes a call that Tollgate itself ends before there is an answer: one that was cut may
+    /// have used something, one that is denied was never sent whole.
+    pub(crate) fn refuse(mut self, told: &Refusal, status: Status) {
+        self.receipt.status = status;
+        self.receipt.http_status = Some(told.status.as_u16());
+        self.receipt.error_type = Some(told.code.into());
+        self.receipt.error_message = Some(scrub(&told.message, &self.call.secrets));
+        let is_denied = status == Status::Denied;
+        self.receipt.usage_state = if is_denied { UsageState::None } else { UsageState::Missing };
+        self.settle(AttemptEnd::Abandoned, None, &[], None);
+    }
+
     /// Finishes a call whose client did not send all of its request.
     pub(crate) fn abandon(mut self, note: &str) {
         self.receipt.status = Status::Cancelled;
@@ -234,7 +259,7 @@ impl Tally {
         let end = match how {
             Ending::Complete => End::Complete,
             Ending::Broken | Ending::TimedOut => End::Broken,
-            Ending::ClientLeft | Ending::Stopped => End::ClientLeft,
+            Ending::ClientLeft | Ending::Stopped | Ending::PassCut => End::ClientLeft,
         };
         let reading = self.reader.take().and_then(|reader| {
             let finished =
@@ -285,7 +310,7 @@ impl Tally {
         self.receipt.status = match how {
             Ending::Complete if ok => Status::Succeeded,
             Ending::Complete | Ending::Broken | Ending::TimedOut => Status::Error,
-            Ending::ClientLeft | Ending::Stopped => Status::Cancelled,
+            Ending::ClientLeft | Ending::Stopped | Ending::PassCut => Status::Cancelled,
         };
         if self.receipt.http_status.is_none() && how == Ending::ClientLeft {
             self.receipt.note = Some(
@@ -336,8 +361,16 @@ impl Tally {
                 AttemptEnd::Completed
             }
             Ending::ClientLeft => AttemptEnd::Abandoned,
-            Ending::Stopped if succeeded => AttemptEnd::Completed,
-            Ending::Stopped if receipt.status == Status::Pending => AttemptEnd::Abandoned,
+            Ending::Stopped | Ending::PassCut if succeeded => AttemptEnd::Completed,
+            Ending::Stopped | Ending::PassCut if receipt.status == Status::Pending => {
+                AttemptEnd::Abandoned
+            }
+            Ending::PassCut => {
+                receipt.status = Status::Cancelled;
+                receipt.error_type = Some(PASS_REVOKED.into());
+                receipt.note = Some(PASS_CUT.into());
+                AttemptEnd::Abandoned
+            }
             Ending::Stopped => {
                 receipt.status = Status::Error;
                 receipt.error_type = Some("tollgate_stopped".into());
@@ -406,7 +439,7 @@ impl Drop for Tally {
 }
 
 /// Writes down what the request turned out to ask for.
-fn note_asked(receipt: &mut Receipt, asked: &Asked) {
+pub(crate) fn note_asked(receipt: &mut Receipt, asked: &Asked) {
     receipt.model_requested.clone_from(&asked.model);
     receipt.capabilities.clone_from(&asked.capabilities);
     receipt.technology = technology(receipt.kind, &asked.capabilities);

@@ -211,6 +211,8 @@ pub(crate) enum Fault {
     Invalid,
     /// The client's own body broke off or stalled.
     Client(UploadFailed),
+    /// The pass it runs under was revoked, and what runs cut.
+    PassCut,
 }
 
 impl Fault {

@@ -31,8 +31,8 @@ async fn house() -> (Rig, mpsc::UnboundedReceiver<Got>) {
             ("tg_old", "old", true, Some(Timestamp::from_millis(1))),
             ("tg_report", "report", false, None),
         ] {
-            let pass =
-                PassInfo { label: label.into(), workspace: "lab".into(), may_call, expires_at };
+            let (label, workspace) = (label.into(), "lab".into());
+            let pass = PassInfo { label, workspace, may_call, expires_at, ..PassInfo::default() };
             snapshot.passes.insert(Sha256::digest(secret).into(), pass);
         }
         let here = format!("http://{address}");
@@ -260,8 +260,12 @@ async fn where_a_pass_is_required_nothing_else_opens() {
         provider.auth = Auth::Bearer;
         snapshot.providers.insert(provider);
         snapshot.require_pass = true;
-        let pass =
-            PassInfo { label: "p".into(), workspace: "w".into(), may_call: true, expires_at: None };
+        let pass = PassInfo {
+            label: "p".into(),
+            workspace: "w".into(),
+            may_call: true,
+            ..PassInfo::default()
+        };
         snapshot.passes.insert(Sha256::digest("tg_p").into(), pass);
     })
     .await;

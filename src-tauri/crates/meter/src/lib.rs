@@ -4,6 +4,7 @@
 //! in through [`format`], disjoint usage lines come out; [`price`] puts money on
 //! them; [`receipt`] is the record that everything else passes around.
 
+pub mod allowance;
 pub mod exchange;
 pub mod format;
 mod json;
@@ -17,6 +18,7 @@ pub mod request;
 pub mod time;
 pub mod usage;
 
+pub use allowance::{Allowance, ModelPattern};
 pub use money::{Currency, Money};
 pub use receipt::{Receipt, ReceiptId};
 pub use time::Timestamp;

@@ -15,6 +15,9 @@ use crate::request::multipart::Form;
 pub struct Asked {
     /// The model named in path or body.
     pub model: Option<Box<str>>,
+    /// How many times one is named. The path's word is final; of several in a body nobody can
+    /// say which one an upstream takes.
+    pub model_names: u32,
     /// The stream flag, path verb and the format's default considered.
     pub stream: bool,
     /// The tier asked for.
@@ -74,6 +77,8 @@ impl Asked {
 #[derive(Debug)]
 pub struct RequestScanner {
     asked: Asked,
+    /// The path names the model: the body's word for it counts for nothing.
+    model_is_in_path: bool,
     reader: BodyReader,
 }
 
@@ -92,11 +97,12 @@ impl RequestScanner {
         };
         let asked = Asked {
             model: route.model.clone(),
+            model_names: route.model.is_some().into(),
             job: route.job.clone(),
             stream: streams_unless_told(route),
             ..Asked::default()
         };
-        Self { asked, reader }
+        Self { asked, model_is_in_path: route.model.is_some(), reader }
     }
 
     /// Shows the next decoded bytes of the body.
@@ -105,6 +111,9 @@ impl RequestScanner {
             BodyReader::Json(body) => body.push(bytes, &mut self.asked),
             BodyReader::Form(form) => form.push(bytes, &mut self.asked),
         }
+        if self.model_is_in_path {
+            self.asked.model_names = 1;
+        }
     }
 
     /// Says that the body is complete.
@@ -112,6 +121,14 @@ impl RequestScanner {
         match &self.reader {
             BodyReader::Json(body) => self.asked.is_complete_object = body.is_one_object(),
             BodyReader::Form(_) => {}
+        }
+    }
+
+    /// What came so far is of the kind that its head promised, so that nothing in it was missed.
+    pub fn is_understood(&self) -> bool {
+        match &self.reader {
+            BodyReader::Json(body) => !body.is_broken(),
+            BodyReader::Form(_) => true,
         }
     }
 

@@ -221,6 +221,25 @@ fn a_form_whose_headers_are_endless_reads_the_same_however_it_is_split() {
     assert_eq!(read_in_pieces("/v1/audio/transcriptions", kind, body.as_bytes(), &ends), whole);
 }
 
+#[test]
+fn every_word_that_could_choose_a_model_is_counted() {
+    for (body, names) in [
+        (r#"{"model":"a"}"#, 1),
+        (r#"{"model":"a","model":"a"}"#, 2),
+        (r#"{"MODEL":1,"mod\u0065l":null,"models":[]}"#, 3),
+        (r#"{"x":{"model":"a"},"messages":[{"model":"b"}]}"#, 0),
+    ] {
+        assert_eq!(chat(body).model_names, names, "{body}");
+    }
+    let path = "/v1beta/models/m:generateContent";
+    assert_eq!(read(path, br#"{"model":"other"}"#).model_names, 1, "the path's word is final");
+    let mut unread = scanner("/v1/chat/completions", "application/json");
+    unread.push(br#"{"model":"a"}"#);
+    assert!(unread.is_understood());
+    unread.push(br#"{"model":"b"}"#);
+    assert!(!unread.is_understood());
+}
+
 const MESSAGES: &str = r#"{"max_tokens":5,"tools":[{"name":"w","input_schema":{"a":["日\u65e5"]}}],
     "messages":[{"role":"user","content":[{"type":"text","text":"Größe \ud83d\ude00 \n"},
     {"type":"image","source":{"type":"base64","media_type":"image/png","data":"AAAA"},

@@ -56,6 +56,11 @@ impl Body {
     pub(super) fn is_one_object(&self) -> bool {
         self.facts.is_object && self.scanner.is_complete() && !self.has_more
     }
+
+    /// It is no JSON object, or there is more than one.
+    pub(super) fn is_broken(&self) -> bool {
+        self.scanner.is_broken() || self.has_more
+    }
 }
 
 struct Walk<'a> {
@@ -65,6 +70,11 @@ struct Walk<'a> {
 
 impl Sink for Walk<'_> {
     fn want(&mut self, path: &[&str], kind: Kind) -> Want {
+        if let [key] = path
+            && names_model(key)
+        {
+            self.asked.model_names += 1;
+        }
         if kind == Kind::Null {
             // A null `stream_options` is a choice of the client's own too.
             self.asked.has_stream_options |= path == ["stream_options"];
@@ -108,6 +118,12 @@ impl Sink for Walk<'_> {
     fn counted(&mut self, _path: &[&str], text: TextCount) {
         self.asked.text.add(text);
     }
+}
+
+/// The top-level keys that choose a model. Some servers (Go's JSON) read keys in any case, and
+/// OpenRouter takes a list of models to fall back on.
+fn names_model(key: &str) -> bool {
+    ["model", "model_id", "models"].iter().any(|known| key.eq_ignore_ascii_case(known))
 }
 
 /// The top-level keys whose text the model reads.

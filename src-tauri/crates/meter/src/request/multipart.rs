@@ -149,9 +149,10 @@ impl Form {
             _ => Field::Other,
         };
         match self.field {
+            Field::Model => asked.model_names += 1,
             Field::Image => asked.sends_media(Capability::Vision),
             Field::Audio => asked.sends_media(Capability::AudioInput),
-            Field::Model | Field::Stream | Field::Attribute(_) | Field::Prompt | Field::Other => {}
+            Field::Stream | Field::Attribute(_) | Field::Prompt | Field::Other => {}
         }
         self.value.clear();
         self.text = TextCount::default();
