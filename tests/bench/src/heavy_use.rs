@@ -60,6 +60,8 @@ struct Model {
     provider: &'static str,
     asked: &'static str,
     served: &'static str,
+    /// What was asked and served in its place a year ago, two years ago.
+    before: &'static [(&'static str, &'static str)],
     kind: Kind,
     /// Typical tokens in and out.
     tokens: (u64, u64),
@@ -83,6 +85,7 @@ const fn chat(
         provider,
         asked,
         served,
+        before: &[],
         kind: Kind::Chat,
         tokens,
         cached,
@@ -92,33 +95,77 @@ const fn chat(
 }
 
 const MODELS: &[Model] = &[
-    chat(
-        260,
-        "anthropic",
-        "claude-sonnet-4-5",
-        "claude-sonnet-4-5-20250929",
-        (24_000, 420),
-        86,
-        14,
-    ),
-    chat(110, "anthropic", "claude-haiku-4-5", "claude-haiku-4-5-20251001", (6_000, 260), 60, 6),
-    chat(40, "anthropic", "claude-opus-4-5", "claude-opus-4-5-20251101", (30_000, 700), 88, 22),
+    Model {
+        before: &[
+            ("claude-sonnet-4-0", "claude-sonnet-4-20250514"),
+            ("claude-3-5-sonnet-latest", "claude-3-5-sonnet-20241022"),
+        ],
+        ..chat(
+            260,
+            "anthropic",
+            "claude-sonnet-4-5",
+            "claude-sonnet-4-5-20250929",
+            (24_000, 420),
+            86,
+            14,
+        )
+    },
+    Model {
+        before: &[
+            ("claude-3-5-haiku-latest", "claude-3-5-haiku-20241022"),
+            ("claude-3-haiku-20240307", "claude-3-haiku-20240307"),
+        ],
+        ..chat(
+            110,
+            "anthropic",
+            "claude-haiku-4-5",
+            "claude-haiku-4-5-20251001",
+            (6_000, 260),
+            60,
+            6,
+        )
+    },
+    Model {
+        before: &[
+            ("claude-opus-4-0", "claude-opus-4-20250514"),
+            ("claude-3-opus-latest", "claude-3-opus-20240229"),
+        ],
+        ..chat(
+            40,
+            "anthropic",
+            "claude-opus-4-5",
+            "claude-opus-4-5-20251101",
+            (30_000, 700),
+            88,
+            22,
+        )
+    },
     Model {
         reasons: true,
+        before: &[("gpt-4o", "gpt-4o-2024-08-06"), ("gpt-4-turbo", "gpt-4-turbo-2024-04-09")],
         ..chat(150, "openai", "gpt-5", "gpt-5-2025-08-07", (9_000, 900), 55, 11)
     },
     Model {
         reasons: true,
+        before: &[("o3-mini", "o3-mini-2025-01-31"), ("o1-mini", "o1-mini-2024-09-12")],
         ..chat(120, "openai", "gpt-5-mini", "gpt-5-mini-2025-08-07", (3_000, 500), 40, 7)
     },
     chat(70, "openai", "gpt-4o-mini", "gpt-4o-mini-2024-07-18", (1_200, 180), 20, 8),
     chat(25, "openai", "gpt-4.1", "gpt-4.1-2025-04-14", (4_000, 300), 35, 12),
     Model {
         reasons: true,
+        before: &[
+            ("gemini-2.0-flash", "gemini-2.0-flash"),
+            ("gemini-1.5-flash", "gemini-1.5-flash-002"),
+        ],
         ..chat(80, "gemini", "gemini-2.5-flash", "gemini-2.5-flash", (5_000, 350), 25, 4)
     },
     Model {
         reasons: true,
+        before: &[
+            ("gemini-1.5-pro", "gemini-1.5-pro-002"),
+            ("gemini-1.5-pro", "gemini-1.5-pro-001"),
+        ],
         ..chat(30, "gemini", "gemini-2.5-pro", "gemini-2.5-pro", (12_000, 800), 30, 9)
     },
     chat(40, "deepseek", "deepseek-chat", "deepseek-chat", (4_000, 400), 50, 18),
@@ -135,8 +182,16 @@ const MODELS: &[Model] = &[
     },
 ];
 
+impl Model {
+    /// What was asked and served so many years ago.
+    fn names(&self, years_ago: usize) -> (&'static str, &'static str) {
+        let before = self.before.get(..years_ago).unwrap_or(self.before);
+        before.last().copied().unwrap_or((self.asked, self.served))
+    }
+}
+
 /// What somebody works at: each piece of work has its client, its key and its pass, and
-/// lasts for a while (first and last thousandth of the whole time).
+/// lasts for a while (first and last thousandth of the year).
 struct Work {
     weight: u64,
     workspace: &'static str,
@@ -173,6 +228,17 @@ const WORKS: &[Work] = &[
     work(2, "client-b", "claude-cli", "trial", "laptop", (850, 1000)),
     work(1, "client-b", "curl", "trial", "laptop", (850, 1000)),
 ];
+
+impl Work {
+    /// A workspace or a key of the same sort of work so many years ago: what lasts the whole
+    /// year stays for good, other work has a successor.
+    fn name(&self, name: &str, years_ago: usize) -> Box<str> {
+        match (self.lasts, years_ago) {
+            ((0, 1000), _) | (_, 0) => name.into(),
+            _ => format!("{name}-{years_ago}").into(),
+        }
+    }
+}
 
 const TEAMS: [(&str, u64); 3] = [("red", 50), ("blue", 40), ("green", 10)];
 
@@ -237,15 +303,17 @@ impl HeavyUse {
 
     fn receipt(&mut self, id: ReceiptId, at: Timestamp) -> Receipt {
         let chance = &mut self.chance;
-        let past = 1000 - 1000 * (self.until - at.millis()) / (self.days * DAY_MS);
+        let year_ms = self.days.min(365) * DAY_MS;
+        let ago = self.until - at.millis();
+        let (years_ago, past) = ((ago / year_ms) as usize, 1000 - 1000 * (ago % year_ms) / year_ms);
         let lasts = |work: &&Work| (work.lasts.0..=work.lasts.1).contains(&past);
         let work = chance.of(WORKS.iter().filter(lasts).map(|work| (work, work.weight)));
         let model = chance.of(MODELS.iter().map(|model| (model, model.weight)));
         let upstream = format!("https://api.{}.example", model.provider);
         let mut receipt = Receipt::begun(id, at, model.provider, &upstream);
-        receipt.workspace = work.workspace.into();
+        receipt.workspace = work.name(work.workspace, years_ago);
         receipt.client = Some(work.client.into());
-        receipt.key = Some(work.key.into());
+        receipt.key = Some(work.name(work.key, years_ago));
         receipt.pass = Some(work.pass.into());
         let team = chance.of(TEAMS.iter().copied());
         if chance.below(20) == 0 {
@@ -255,8 +323,9 @@ impl HeavyUse {
             chance.of(ENDS.iter().map(|(status, code, word, per)| ((*status, *code, *word), *per)));
         receipt.kind = model.kind;
         receipt.stream = model.kind == Kind::Chat && chance.below(10) < 8;
-        receipt.model_requested = Some(model.asked.into());
-        receipt.model = Some(model.served.into());
+        let (asked, served) = model.names(years_ago);
+        receipt.model_requested = Some(asked.into());
+        receipt.model = Some(served.into());
         (receipt.status, receipt.http_status) = (status, http_status);
         receipt.error_type = trouble.map(Into::into);
         receipt.response_id = Some(format!("resp_{:016x}", chance.next()).into());

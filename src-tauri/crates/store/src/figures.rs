@@ -163,8 +163,8 @@ impl Sums {
             ttfts: self.tally.ttft,
             ..Figures::default()
         };
-        let used = self.tally.factors.into_iter();
-        figures.factors = used.map(|(factor, count)| (factor, count_of(count))).collect();
+        let used = self.tally.factors.iter();
+        figures.factors = used.map(|(factor, count)| (factor.clone(), count_of(*count))).collect();
         let statuses = self.statuses.into_iter().filter(|(_, count)| *count != 0);
         figures.statuses = statuses.map(|(s, count)| (s, count.unsigned_abs())).collect();
         let named = |currency| -> Result<Currency, StoreError> {

@@ -1,8 +1,6 @@
 //! A histogram of durations that can be merged and taken apart again, so that percentiles
 //! over years come from sums of small ones.
 
-use std::collections::BTreeMap;
-
 use crate::pack::{Unpack, UnpackError, put, put_signed};
 use crate::tally::Sign;
 
@@ -14,22 +12,57 @@ const STEP_BITS: u32 = STEPS.trailing_zeros();
 const LAST: u16 = (58 * STEPS + 63) as u16;
 
 /// Durations in milliseconds, counted in buckets that grow with them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Histogram {
-    counts: BTreeMap<u16, i64>,
+    /// Neighbouring buckets; those outside are empty. A year's are some two hundred.
+    counts: Vec<i64>,
+    /// Which bucket the first of them is.
+    first: u16,
     sum_ms: i128,
 }
+
+impl PartialEq for Histogram {
+    fn eq(&self, other: &Self) -> bool {
+        self.sum_ms == other.sum_ms && self.buckets().eq(other.buckets())
+    }
+}
+
+impl Eq for Histogram {}
 
 impl Histogram {
     /// Counts one duration.
     pub fn record(&mut self, ms: u64) {
-        *self.counts.entry(bucket(ms)).or_default() += 1;
+        *self.count_of(bucket(ms)) += 1;
         self.sum_ms += i128::from(ms);
+    }
+
+    /// The buckets that are not empty.
+    fn buckets(&self) -> impl Iterator<Item = (u16, i64)> {
+        let counts = (self.first..).zip(self.counts.iter().copied());
+        counts.filter(|(_, count)| *count != 0)
+    }
+
+    /// The count of a bucket that there can be.
+    fn count_of(&mut self, bucket: u16) -> &mut i64 {
+        if self.counts.is_empty() {
+            self.first = bucket;
+        }
+        if bucket < self.first {
+            // Some more than needed, as they seldom come alone.
+            let first = bucket - bucket % STEPS as u16;
+            self.counts.splice(..0, (first..self.first).map(|_| 0));
+            self.first = first;
+        }
+        let at = usize::from(bucket - self.first);
+        if at >= self.counts.len() {
+            self.counts.resize(at + 1, 0);
+        }
+        &mut self.counts[at]
     }
 
     /// How many durations were counted.
     pub fn count(&self) -> u64 {
-        self.counts.values().fold(0, |sum: u64, count| sum.saturating_add(count.unsigned_abs()))
+        self.counts.iter().fold(0, |sum: u64, count| sum.saturating_add(count.unsigned_abs()))
     }
 
     /// Their mean, rounded to the nearest millisecond. Absent when there are none.
@@ -45,10 +78,10 @@ impl Histogram {
         let total = self.count();
         let rank = (u128::from(total) * u128::from(percent.min(100))).div_ceil(100).max(1);
         let mut passed = 0_u128;
-        for (bucket, count) in &self.counts {
+        for (bucket, count) in self.buckets() {
             passed += u128::from(count.unsigned_abs());
             if passed >= rank {
-                return Some(middle(*bucket));
+                return Some(middle(bucket));
             }
         }
         None
@@ -60,29 +93,23 @@ impl Histogram {
 
     pub(crate) fn subtract(&mut self, other: &Self) {
         self.merge(Sign::Minus, other);
-        self.tidy();
-    }
-
-    /// Forgets buckets that are empty.
-    pub(crate) fn tidy(&mut self) {
-        self.counts.retain(|_, count| *count != 0);
     }
 
     fn merge(&mut self, sign: Sign, other: &Self) {
-        for (bucket, count) in &other.counts {
-            let sum = self.counts.entry(*bucket).or_default();
-            *sum = sign.merge_narrow(*sum, *count);
+        for (bucket, count) in other.buckets() {
+            let sum = self.count_of(bucket);
+            *sum = sign.merge_narrow(*sum, count);
         }
         self.sum_ms = sign.merge(self.sum_ms, other.sum_ms);
     }
 
     pub(crate) fn put(&self, out: &mut Vec<u8>) {
-        put(out, self.counts.len() as u64);
+        put(out, self.buckets().count() as u64);
         let mut last = 0;
-        for (bucket, count) in &self.counts {
+        for (bucket, count) in self.buckets() {
             put(out, bucket - last);
-            put_signed(out, i128::from(*count));
-            last = *bucket;
+            put_signed(out, i128::from(count));
+            last = bucket;
         }
         put_signed(out, self.sum_ms);
     }
@@ -99,7 +126,7 @@ impl Histogram {
             if last > LAST {
                 return Err(UnpackError::Damaged);
             }
-            let sum = self.counts.entry(last).or_default();
+            let sum = self.count_of(last);
             *sum = sign.merge_narrow(*sum, input.signed_millis()?);
         }
         self.sum_ms = sign.merge(self.sum_ms, input.signed()?);

@@ -36,6 +36,9 @@ pub(crate) const READ: &str = "SELECT text FROM name WHERE id = ?1";
 /// Clients choose some of the texts (tags, models), so a cache of them needs an end.
 const MOST_CACHED: usize = 20_000;
 
+/// Factors that are looked for one by one.
+const MOST_FACTORS: usize = 64;
+
 /// Gives numbers to texts; the writer has the only one.
 #[derive(Default)]
 pub(crate) struct Names {
@@ -90,8 +93,8 @@ impl Spell for Interning<'_> {
 #[derive(Default)]
 pub(crate) struct Glossary {
     texts: RefCell<HashMap<NameId, Box<str>>>,
-    /// Those of them that name a factor; there are few.
-    factors: RefCell<HashMap<NameId, Factor>>,
+    /// Those of them that name a factor; there are few, and rollups name one very often.
+    factors: RefCell<Vec<(NameId, Factor)>>,
 }
 
 impl Glossary {
@@ -133,14 +136,15 @@ impl Unspell for Reading<'_> {
 
     fn factor(&self, input: &mut Unpack<'_>) -> Result<Factor, UnpackError> {
         let id = NameId(input.take()?);
-        if let Some(factor) = self.glossary.factors.borrow().get(&id) {
+        if let Some((_, factor)) = self.glossary.factors.borrow().iter().find(|known| known.0 == id)
+        {
             return Ok(factor.clone());
         }
         let text = self.glossary.text(self.db, id)?.ok_or(UnpackError::Damaged)?;
         let factor: Factor = text.parse().map_err(|_| UnpackError::Damaged)?;
         let mut factors = self.glossary.factors.borrow_mut();
-        if factors.len() < MOST_CACHED {
-            factors.insert(id, factor.clone());
+        if factors.len() < MOST_FACTORS {
+            factors.push((id, factor.clone()));
         }
         Ok(factor)
     }

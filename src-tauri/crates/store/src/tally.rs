@@ -1,8 +1,6 @@
 //! The sums over some receipts of one lane: what a rollup cell holds. Tallies add up and
 //! take apart exactly, so a settlement can correct them.
 
-use std::collections::BTreeMap;
-
 use meter::price::saved_by_cache;
 use meter::receipt::{CostState, Receipt, Status, UsageState};
 use meter::usage::{Basis, Factor};
@@ -57,6 +55,30 @@ impl Sign {
     }
 }
 
+/// How many of each factor, in millionths of its unit, ordered by factor. There are a
+/// handful, so a list is quicker than a tree.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Factors {
+    counts: Vec<(Factor, i128)>,
+}
+
+impl Factors {
+    pub(crate) fn add(&mut self, sign: Sign, factor: &Factor, more: i128) {
+        match self.counts.binary_search_by(|(known, _)| known.cmp(factor)) {
+            Ok(at) => self.counts[at].1 = sign.merge(self.counts[at].1, more),
+            Err(at) => self.counts.insert(at, (factor.clone(), sign.merge(0, more))),
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &(Factor, i128)> {
+        self.counts.iter()
+    }
+
+    fn tidy(&mut self) {
+        self.counts.retain(|(_, count)| *count != 0);
+    }
+}
+
 /// Sums over receipts. Signed, because a correction may be negative.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
@@ -74,7 +96,7 @@ pub(crate) struct Tally {
     /// What caching saved, in attos.
     pub(crate) saved: i128,
     /// Millionths of each factor's unit.
-    pub(crate) factors: BTreeMap<Factor, i128>,
+    pub(crate) factors: Factors,
     pub(crate) latency: Histogram,
     pub(crate) ttft: Histogram,
 }
@@ -94,10 +116,9 @@ impl Tally {
             ..Self::default()
         };
         for line in standing.lines {
-            *tally.factors.entry(line.factor.clone()).or_default() +=
-                i128::from(line.count.millionths());
+            tally.factors.add(Sign::Plus, &line.factor, line.count.millionths().into());
         }
-        tally.factors.retain(|_, count| *count != 0);
+        tally.factors.tidy();
         if went_upstream(receipt.status) {
             tally.latency.record(receipt.latency_ms);
         }
@@ -122,9 +143,7 @@ impl Tally {
 
     /// Forgets what was taken away completely, so that equal sums are equal.
     pub(crate) fn tidy(&mut self) {
-        self.factors.retain(|_, count| *count != 0);
-        self.latency.tidy();
-        self.ttft.tidy();
+        self.factors.tidy();
     }
 
     // A sum past the end of the scale (2^127 attos are 1.7e20 units of money) is held there
@@ -139,11 +158,8 @@ impl Tally {
         wide(&mut self.cost, other.cost);
         wide(&mut self.subtotal, other.subtotal);
         wide(&mut self.saved, other.saved);
-        for (factor, count) in &other.factors {
-            match self.factors.get_mut(factor) {
-                Some(sum) => wide(sum, *count),
-                None => drop(self.factors.insert(factor.clone(), sign.merge(0, *count))),
-            }
+        for (factor, count) in &other.factors.counts {
+            self.factors.add(sign, factor, *count);
         }
     }
 
@@ -163,8 +179,8 @@ impl Tally {
             put_signed(out, number.into());
         }
         put_signed(out, self.subtotal);
-        put_signed(out, self.factors.len() as i128);
-        for (factor, count) in &self.factors {
+        put_signed(out, self.factors.counts.len() as i128);
+        for (factor, count) in &self.factors.counts {
             spell.spell(out, &factor.name())?;
             put_signed(out, *count);
         }
@@ -194,8 +210,7 @@ impl Tally {
         };
         for _ in 0..input.signed()? {
             let factor = names.factor(input)?;
-            let sum = self.factors.entry(factor).or_default();
-            *sum = sign.merge(*sum, input.signed()?);
+            self.factors.add(sign, &factor, input.signed()?);
         }
         self.latency.add_packed(sign, input)?;
         self.ttft.add_packed(sign, input)?;

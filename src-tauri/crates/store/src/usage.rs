@@ -14,11 +14,12 @@ use rusqlite::params;
 use crate::error::StoreError;
 use crate::figures::{Figures, Sums};
 use crate::filter::{Filter, Selection, ordinal_at};
-use crate::lane::{Lane, LaneId};
+use crate::lane::{ByLane, Lane, LaneId};
 use crate::names::{NameId, Reading, find};
 use crate::pack::{Unpack, Unspell};
 use crate::pieces::{Layer, Of, Piece, layers, pieces};
 use crate::questions::Questions;
+use crate::receipt_row::Lanes;
 use crate::rollup::Span;
 use crate::seal::{self, Sealed, SealedCells};
 use crate::tally::{Sign, Tally};
@@ -135,7 +136,7 @@ impl Questions {
             let edges = buckets.unwrap_or_default();
             let cells = self.cells(&selection, by, edges, Days::Together)?;
             let mut rows = Vec::with_capacity(cells.len());
-            for ((bucket, groups), mut sums) in cells {
+            for Cell { bucket, groups, mut sums } in cells {
                 sums.tidy();
                 if sums.is_empty() || (buckets.is_some() && bucket.is_none()) {
                     continue;
@@ -155,12 +156,18 @@ impl Questions {
         by: &[&Dimension],
         edges: &[Timestamp],
         days: Days,
-    ) -> Result<Cells, StoreError> {
+    ) -> Result<Vec<Cell>, StoreError> {
         let layers = layers(&Sealed::read(&self.db)?, days.spans());
-        let mut cells = Cells::new();
+        let lanes = self.lanes();
+        let rows = TableRows::of(selection, &lanes, by)?;
+        let mut cells = Vec::new();
         for (range, bucket) in segments(self.period(selection)?, edges) {
-            let mut part = Part { cells: &mut cells, bucket, by, days, layers: &layers };
+            let sums = rows.groups.iter().map(|_| None).collect();
+            let mut part = Part { rows: &rows, sums, days, layers: &layers };
             self.sum(selection, range, &mut part)?;
+            let found = rows.groups.iter().zip(part.sums);
+            let found = found.filter_map(|(groups, sums)| Some((*groups, *sums?)));
+            cells.extend(found.map(|(groups, sums)| Cell { bucket, groups, sums }));
         }
         Ok(cells)
     }
@@ -195,23 +202,16 @@ impl Questions {
         }
         for piece in pieces(range, part.layers) {
             match piece.of {
-                Of::Sealed(span) => self.sum_sealed(selection, &piece, span, part)?,
-                Of::Live => self.sum_live(selection, &piece, part)?,
+                Of::Sealed(span) => self.sum_sealed(&piece, span, part)?,
+                Of::Live => self.sum_live(&piece, part)?,
                 Of::Receipts => self.sum_receipts(selection, piece, part)?,
             }
         }
         Ok(())
     }
 
-    fn sum_sealed(
-        &self,
-        selection: &Selection,
-        piece: &Piece,
-        span: Span,
-        part: &mut Part<'_>,
-    ) -> Result<(), StoreError> {
+    fn sum_sealed(&self, piece: &Piece, span: Span, part: &mut Part<'_>) -> Result<(), StoreError> {
         let names = Reading { glossary: &self.glossary, db: &self.db };
-        let lanes = self.lanes();
         let mut rows = self.db.prepare_cached(seal::ROWS)?;
         let (from, to) = (span.cell_of(piece.range.start), span.cell_of(piece.range.end));
         let mut rows = rows.query(seal::places(span, from..to))?;
@@ -220,46 +220,24 @@ impl Questions {
             let bytes = row.get_ref(1)?.as_blob().map_err(|_| StoreError::Damaged)?;
             let mut cells = SealedCells::new(bytes);
             while let Some((lane, mut cell)) = cells.next()? {
-                if selection.lanes.contains(&lane) {
-                    let counted = (cell.requests, cell.cost);
-                    part.add_packed(
-                        (piece.sign, at),
-                        lanes.get(lane)?,
-                        counted,
-                        &mut cell.sums,
-                        &names,
-                    )?;
-                }
+                let counted = (cell.requests, cell.cost);
+                part.add_packed((piece.sign, at), lane, counted, &mut cell.sums, &names)?;
             }
         }
         Ok(())
     }
 
-    fn sum_live(
-        &self,
-        selection: &Selection,
-        piece: &Piece,
-        part: &mut Part<'_>,
-    ) -> Result<(), StoreError> {
+    fn sum_live(&self, piece: &Piece, part: &mut Part<'_>) -> Result<(), StoreError> {
         let names = Reading { glossary: &self.glossary, db: &self.db };
-        let lanes = self.lanes();
         let mut cells = self.db.prepare_cached(seal::LIVE)?;
         let quarter = |ms| Span::Quarter.cell_of(ms);
         let mut cells = cells.query([quarter(piece.range.start), quarter(piece.range.end)])?;
         while let Some(cell) = cells.next()? {
-            let lane: LaneId = cell.get(1)?;
-            if selection.lanes.contains(&lane) {
-                let at = Span::Quarter.start_ms(cell.get(0)?);
-                let sums = cell.get_ref(4)?.as_blob().map_err(|_| StoreError::Damaged)?;
-                let counted = (cell.get(2)?, cell.get(3)?);
-                part.add_packed(
-                    (piece.sign, at),
-                    lanes.get(lane)?,
-                    counted,
-                    &mut Unpack::new(sums),
-                    &names,
-                )?;
-            }
+            let at = Span::Quarter.start_ms(cell.get(0)?);
+            let mut sums =
+                Unpack::new(cell.get_ref(4)?.as_blob().map_err(|_| StoreError::Damaged)?);
+            let counted = (cell.get(2)?, cell.get(3)?);
+            part.add_packed((piece.sign, at), cell.get(1)?, counted, &mut sums, &names)?;
         }
         Ok(())
     }
@@ -280,7 +258,7 @@ impl Questions {
         self.visit(rows, |questions, receipt| {
             let lane = questions.lane_of(receipt.id.ordinal())?;
             let at = receipt.id.ordinal() >> 12;
-            part.add(piece.sign, at, questions.lanes().get(lane)?, &Tally::of(&receipt));
+            part.add(piece.sign, at, lane, &Tally::of(&receipt));
             Ok(())
         })
     }
@@ -408,9 +386,9 @@ struct Grid {
 }
 
 impl Grid {
-    fn of(cells: Cells, buckets: usize) -> Self {
+    fn of(cells: Vec<Cell>, buckets: usize) -> Self {
         let mut grid = Self { series: vec![Sums::default(); buckets], ..Self::default() };
-        for ((bucket, [group, ..]), mut sums) in cells {
+        for Cell { bucket, groups: [group, ..], mut sums } in cells {
             sums.tidy();
             if sums.is_empty() {
                 continue;
@@ -429,7 +407,11 @@ impl Grid {
 }
 
 /// What is added up first: each bucket's part of each row.
-type Cells = HashMap<(Option<usize>, [Group; MOST_DIMENSIONS]), Sums>;
+struct Cell {
+    bucket: Option<usize>,
+    groups: [Group; MOST_DIMENSIONS],
+    sums: Sums,
+}
 
 /// Dimensions that one table tells apart.
 const MOST_DIMENSIONS: usize = 3;
@@ -456,20 +438,45 @@ fn day(millis: i64) -> i64 {
     millis.div_euclid(Span::Day.millis())
 }
 
-/// The cells that one segment of the period counts in.
+/// In which row of the table each selected lane counts.
+struct TableRows<'a> {
+    groups: Vec<[Group; MOST_DIMENSIONS]>,
+    of_lane: ByLane<(usize, &'a Lane)>,
+}
+
+impl<'a> TableRows<'a> {
+    fn of(selection: &Selection, lanes: &'a Lanes, by: &[&Dimension]) -> Result<Self, StoreError> {
+        let mut rows = Self { groups: Vec::new(), of_lane: ByLane::default() };
+        let mut known = HashMap::new();
+        for id in selection.lanes.iter() {
+            let lane = lanes.get(*id)?;
+            let mut groups = [Group::All; MOST_DIMENSIONS];
+            for (group, dimension) in groups.iter_mut().zip(by) {
+                *group = Group::of(lane, dimension);
+            }
+            let row = *known.entry(groups).or_insert_with(|| {
+                rows.groups.push(groups);
+                rows.groups.len() - 1
+            });
+            rows.of_lane.insert(*id, (row, lane));
+        }
+        Ok(rows)
+    }
+}
+
+/// What one segment of the period comes to, by row.
 struct Part<'a> {
-    cells: &'a mut Cells,
-    bucket: Option<usize>,
-    by: &'a [&'a Dimension],
+    rows: &'a TableRows<'a>,
+    sums: Vec<Option<Box<Sums>>>,
     days: Days,
     layers: &'a [Layer],
 }
 
 impl Part<'_> {
     /// `at` is an instant of the day it counts on, in milliseconds.
-    fn add(&mut self, sign: Sign, at: i64, lane: &Lane, tally: &Tally) {
+    fn add(&mut self, sign: Sign, at: i64, lane: LaneId, tally: &Tally) {
         let days = self.days;
-        let sums = self.sums(lane);
+        let Some((sums, lane)) = self.sums(lane) else { return };
         match sign {
             Sign::Plus => sums.add(lane, tally),
             Sign::Minus => sums.subtract(lane, tally),
@@ -483,13 +490,13 @@ impl Part<'_> {
     fn add_packed(
         &mut self,
         (sign, at): (Sign, i64),
-        lane: &Lane,
+        lane: LaneId,
         counted: (i64, i128),
         sums: &mut Unpack<'_>,
         names: &impl Unspell,
     ) -> Result<(), StoreError> {
         let days = self.days;
-        let into = self.sums(lane);
+        let Some((into, lane)) = self.sums(lane) else { return Ok(()) };
         into.add_packed(sign, lane, counted, sums, names)?;
         if days == Days::Apart {
             into.on_day(sign, day(at), lane, counted.1);
@@ -497,13 +504,10 @@ impl Part<'_> {
         Ok(())
     }
 
-    /// Where receipts of this lane count.
-    fn sums(&mut self, lane: &Lane) -> &mut Sums {
-        let mut groups = [Group::All; MOST_DIMENSIONS];
-        for (group, dimension) in groups.iter_mut().zip(self.by) {
-            *group = Group::of(lane, dimension);
-        }
-        self.cells.entry((self.bucket, groups)).or_default()
+    /// Where receipts of this lane count, if it is selected.
+    fn sums(&mut self, lane: LaneId) -> Option<(&mut Sums, &Lane)> {
+        let (row, lane) = self.rows.of_lane.get(&lane)?;
+        Some((self.sums[*row].get_or_insert_default(), lane))
     }
 }
 
