@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use api::auth::Local;
+use api::otlp::Names;
 use api::problem::Problem;
 use api::readers::Readers;
 use axum::extract::Extension;
@@ -22,12 +23,14 @@ use store::{Ledger, Questions, Recorder};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::front::Front;
 use crate::home::{Home, HomeLock};
 use crate::jobs::alerts::{self, Teller};
-use crate::jobs::price_refresh;
+use crate::jobs::{otlp, price_refresh};
+use crate::onlookers::Onlookers;
 use crate::session::Sessions;
 use crate::settings::{Settings, refused};
 use crate::{control, logging, own_prices, port_holder};
@@ -165,7 +168,7 @@ fn serving<A: Future<Output = ()> + Send + 'static>(
     let gateway = Gateway::new(
         snapshot.clone(),
         mint(ledger.recorder()),
-        open(ledger.recorder()),
+        open(ledger.recorder(), settings.onlookers.clone()),
         lifetime.clone(),
     )
     .context("could not set up connections to providers")?;
@@ -177,11 +180,15 @@ fn serving<A: Future<Output = ()> + Send + 'static>(
     let lifetime = lifetime.clone();
     let every = settings.config.price_refresh.as_ref().and_then(|from| from.every);
     let fresh = every.map(|every| price_refresh::keep_fresh(every, settings.refresh_later()));
+    let (told, names) = (CancellationToken::new(), Names::of(&settings.config.providers));
+    let post = settings.onlookers.post.as_ref();
+    let exporter = post.map(|post| post.exporter(names, told.clone())).transpose()?.flatten();
     Ok(async move {
         let control = tokio::spawn(control);
         let signals = tokio::spawn(stop_on_signal(lifetime.clone()));
         let fresh = fresh.map(tokio::spawn);
         let alerts = tokio::spawn(alerts);
+        let exporter = exporter.map(|exporter| tokio::spawn(exporter.run()));
         listener::serve(listeners, listener::Limits::default(), lifetime, move |request, peer| {
             let front = front.clone();
             async move { front.answer(request, peer).await }
@@ -191,6 +198,10 @@ fn serving<A: Future<Output = ()> + Send + 'static>(
         alerts.abort();
         if let Some(fresh) = fresh {
             fresh.abort();
+        }
+        told.cancel();
+        if let Some(exporter) = exporter {
+            let _ = tokio::time::timeout(otlp::FAREWELL, exporter).await;
         }
         control.await.context("the control socket's task failed")
     })
@@ -275,10 +286,13 @@ fn mint(recorder: Recorder) -> gateway::Mint {
     Arc::new(move |now| recorder.mint(now))
 }
 
-fn open(recorder: Recorder) -> gateway::Open {
+fn open(recorder: Recorder, onlookers: Onlookers) -> gateway::Open {
     Arc::new(move |draft| {
+        onlookers.begun(draft);
         let (recorder, ticket) = (recorder.clone(), recorder.open(draft));
+        let onlookers = onlookers.clone();
         Box::new(move |finished| {
+            onlookers.finished(&finished);
             let provider = finished.outcome.is_some().then(|| finished.receipt.provider.clone());
             ticket.finish(finished.receipt);
             if let (Some(provider), Some(job)) = (provider, finished.outcome) {

@@ -37,6 +37,9 @@ struct File {
     quiet_hours: Option<QuietHours>,
     alerts: Option<Vec<AlertRule>>,
     #[serde(default)]
+    metrics: MetricsEntry,
+    otlp: Option<OtlpEntry>,
+    #[serde(default)]
     providers: BTreeMap<Box<str>, ProviderEntry>,
 }
 
@@ -47,6 +50,23 @@ struct PriceRefreshEntry {
     public_key: Box<str>,
     every_hours: Option<u64>,
     timeout_seconds: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MetricsEntry {
+    #[serde(default)]
+    enabled: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OtlpEntry {
+    endpoint: Box<str>,
+    trace_url: Option<Box<str>>,
+    #[serde(default)]
+    propagate: bool,
+    every_seconds: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -93,6 +113,23 @@ pub(crate) struct Config {
     pub(crate) price_refresh: Option<PriceRefresh>,
     /// When to speak up.
     pub(crate) alerts: AlertPlan,
+    /// Whether a monitoring system may ask `/metrics`.
+    pub(crate) metrics: bool,
+    /// Which collector is told of calls; absent: none.
+    pub(crate) otlp: Option<OtlpPlan>,
+}
+
+/// How an OpenTelemetry collector is told of calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OtlpPlan {
+    /// What stands before `/v1/traces`.
+    pub(crate) endpoint: reqwest::Url,
+    /// Where a trace can be looked at, with `{trace_id}` in it.
+    pub(crate) trace_url: Option<Box<str>>,
+    /// Whether upstream is told of the trace where the client said nothing.
+    pub(crate) propagate: bool,
+    /// Between two sums.
+    pub(crate) every: Duration,
 }
 
 /// Where newer prices come from.
@@ -159,9 +196,41 @@ impl Config {
             idle_timeout: seconds(file.idle_timeout_seconds, Timeouts::default().upstream_silence),
             connect_timeout: seconds(file.connect_timeout_seconds, Timeouts::default().connect),
             alerts: alerts(file.alerts, file.quiet_hours)?,
+            metrics: file.metrics.enabled,
+            otlp: file.otlp.as_ref().map(otlp).transpose()?,
             price_refresh: file.price_refresh.as_ref().map(price_refresh).transpose()?,
         })
     }
+}
+
+fn otlp(entry: &OtlpEntry) -> anyhow::Result<OtlpPlan> {
+    let OtlpEntry { endpoint, trace_url, propagate, every_seconds } = entry;
+    let is_web = |url: &reqwest::Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+    let is_plain = |url: &reqwest::Url| {
+        url.username().is_empty() && url.password().is_none() && url.query().is_none()
+    };
+    let parsed = reqwest::Url::parse(endpoint).ok().filter(|url| is_web(url) && is_plain(url));
+    let Some(url) = parsed else {
+        bail!(
+            "[otlp]: endpoint = `{}` cannot be used\nallowed: `http://HOST:PORT` or `https://…` without credentials or query, such as `http://127.0.0.1:4318`; credentials come from the environment, OTEL_EXPORTER_OTLP_HEADERS",
+            endpoint.split('@').next_back().unwrap_or_default()
+        );
+    };
+    if let Some(template) = trace_url {
+        let filled = template.replace("{trace_id}", "0");
+        let is_link = template.contains("{trace_id}")
+            && reqwest::Url::parse(&filled).is_ok_and(|url| is_web(&url));
+        if !is_link {
+            bail!(
+                "[otlp]: trace_url = `{template}` cannot be used\nallowed: an address with {{trace_id}} in it, such as `http://127.0.0.1:16686/trace/{{trace_id}}`"
+            );
+        }
+    }
+    if let Some(seconds) = every_seconds.filter(|seconds| !(1..=3600).contains(seconds)) {
+        bail!("[otlp]: every_seconds = `{seconds}` is out of range\nallowed: 1 to 3600");
+    }
+    let every = seconds(*every_seconds, Duration::from_secs(60));
+    Ok(OtlpPlan { endpoint: url, trace_url: trace_url.clone(), propagate: *propagate, every })
 }
 
 fn price_refresh(entry: &PriceRefreshEntry) -> anyhow::Result<PriceRefresh> {
@@ -337,6 +406,14 @@ mod tests {
         assert!(refresh("https://prices.example/x", &"1f".repeat(32)).contains("1 to 2160"));
         assert!(refusal("[price_refresh]\nurl = 'https://x'\n").contains("public_key"));
         assert!(refusal("listen = 'localhost'").contains("ADDRESS:PORT"));
+        let otlp = |entry: &str| refusal(&format!("[otlp]\n{entry}\n"));
+        assert!(otlp("endpoint = '127.0.0.1:4318'").contains("http://127.0.0.1:4318"));
+        let secret = otlp("endpoint = 'https://me:planted@c.example'");
+        assert!(secret.contains("OTEL_EXPORTER_OTLP_HEADERS") && !secret.contains("planted"));
+        let fine = "endpoint = 'http://c'\n";
+        assert!(otlp(&format!("{fine}trace_url = 'http://v/x'")).contains("{trace_id}"));
+        assert!(otlp(&format!("{fine}trace_url = 'javascript:{{trace_id}}'")).contains("allowed"));
+        assert!(otlp(&format!("{fine}every_seconds = 0")).contains("1 to 3600"));
     }
 
     #[test]

@@ -45,7 +45,7 @@ impl Front {
         match request.uri().path() {
             "/healthz" => health(&self.ledger).map(Either::Right),
             session::PATH => self.sessions.open(request.uri(), port).map(Either::Right),
-            path if path == "/api" || path.starts_with("/api/") => {
+            path if matches!(path, "/api" | "/metrics") || path.starts_with("/api/") => {
                 let mut request = request.map(axum::body::Body::new);
                 if self.sessions.knows(request.headers(), port) {
                     request.extensions_mut().insert(Local);

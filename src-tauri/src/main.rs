@@ -13,6 +13,7 @@ mod home;
 mod jobs;
 mod key_ring;
 mod logging;
+mod onlookers;
 mod own_prices;
 mod pages;
 mod port_holder;

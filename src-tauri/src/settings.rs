@@ -21,8 +21,10 @@ use crate::alert_book::AlertBook;
 use crate::config::{Config, PriceRefresh};
 use crate::exchange::KeptRates;
 use crate::home::Home;
+use crate::jobs::otlp::Post;
 use crate::jobs::price_refresh::{self, Accepted};
 use crate::key_ring::Ring;
+use crate::onlookers::Onlookers;
 use crate::own_prices::{self, OwnPrices};
 use crate::{cli, price_list};
 
@@ -38,6 +40,7 @@ pub(crate) struct Settings {
     exchange: KeptRates,
     keys: Arc<Ring>,
     pub(crate) alerts: Arc<AlertBook>,
+    pub(crate) onlookers: Onlookers,
     /// Where listeners listen, once they do.
     pub(crate) addresses: OnceLock<Vec<SocketAddr>>,
     pub(crate) publish: watch::Sender<Arc<Snapshot>>,
@@ -52,6 +55,7 @@ impl Settings {
         let alerts = AlertBook::open(home.clone(), config.alerts.clone());
         let addresses = OnceLock::new();
         let keys = Ring::of(&home, &config.providers);
+        let onlookers = Onlookers::of(&config);
         let settings = Self {
             config,
             home,
@@ -62,6 +66,7 @@ impl Settings {
             exchange,
             keys,
             alerts,
+            onlookers,
             addresses,
             publish,
         };
@@ -173,6 +178,7 @@ impl Settings {
             passes,
             allowed_hosts: self.config.allowed_hosts.clone(),
             usage_assist: self.config.usage_assist,
+            trace_upstream: self.config.otlp.as_ref().is_some_and(|otlp| otlp.propagate),
             timeouts: Timeouts {
                 connect: self.config.connect_timeout,
                 upstream_silence: self.config.idle_timeout,
@@ -216,6 +222,7 @@ impl Settings {
             },
             default_provider: self.config.default_provider.to_string(),
             usage_assist: self.config.usage_assist,
+            otlp: self.onlookers.post.as_ref().map(Post::status),
             providers: providers.collect(),
         }
     }
@@ -246,6 +253,7 @@ impl Settings {
                 exchange.exchange.read(&exchange.home).map_err(|error| refused(&error))
             }),
             alerts: alert_desk(&self.alerts),
+            meters: self.onlookers.meters.clone(),
             status: Arc::new(move || status.status()),
             revision: revised.clone(),
             clock: Arc::new(now),

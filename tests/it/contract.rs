@@ -26,8 +26,8 @@ fn used() -> Gate {
 }
 
 /// A bearer with this scope.
-fn bearer(gate: &Gate, scope: &str) -> String {
-    let said = gate.says(&["passes", "add", "reader", "--scope", scope, "--json"]);
+pub(crate) fn bearer(gate: &Gate, scope: &str) -> String {
+    let said = gate.says(&["passes", "add", &scope.replace(':', "-"), "--scope", scope, "--json"]);
     let made: Value = serde_json::from_str(said.trim()).expect("JSON");
     let secret = made
         .as_object()

@@ -8,7 +8,7 @@ use standin::client::Call;
 use crate::gate::{Gate, count};
 
 /// A dollar a million tokens.
-const OWN: &str = "[[price]]\nprovider = 'openai'\n[price.rates]\n'input.text' = '1'\n\
+pub(crate) const OWN: &str = "[[price]]\nprovider = 'openai'\n[price.rates]\n'input.text' = '1'\n\
      'input.cache_read' = '1'\n'output.text' = '1'\n'output.reasoning' = '1'\n\
      'input.cache_write' = '1'\n";
 

@@ -14,6 +14,8 @@ mod house;
 mod keys;
 mod ledger;
 mod lifetime;
+mod metrics;
+mod otlp;
 mod price_refresh;
 mod prices;
 mod sdk;

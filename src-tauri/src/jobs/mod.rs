@@ -2,4 +2,5 @@
 //! functions elsewhere; here is what waits, fetches and tells.
 
 pub(crate) mod alerts;
+pub(crate) mod otlp;
 pub(crate) mod price_refresh;

@@ -409,6 +409,8 @@ export type GateStatus = {
 	default_provider: string,
 	/**  Whether streams are asked for their usage. */
 	usage_assist: boolean,
+	/**  Where traces go, if they go anywhere. */
+	otlp: OtlpStatus | null,
 	/**  Every provider there is. */
 	providers: ProviderStatus[],
 };
@@ -590,6 +592,20 @@ export type Occurrence = {
 	hush: Hush | null,
 	/**  Until when a snooze or pause lasts; `null`: until it is taken back. */
 	until: Timestamp | null,
+};
+
+/**  How telling a collector is doing, since the start. */
+export type OtlpStatus = {
+	/**  The collector. */
+	endpoint: string,
+	/**  Where a trace can be looked at; `{trace_id}` stands for its number. */
+	trace_url: string | null,
+	/**  Calls it took. */
+	sent: number,
+	/**  Calls it was never told of. */
+	dropped: number,
+	/**  Why it takes nothing at the moment. */
+	problem: string | null,
 };
 
 /**  One entry of the file, for people. */
@@ -819,7 +835,10 @@ export type Receipt = {
 	http_status: number | null,
 	/**  The provider's id of the answer. */
 	response_id: string | null,
-	/**  From a W3C `traceparent`, if the client sent one. */
+	/**
+	 *  From a W3C `traceparent`: the client's, or Tollgate's own where the user wants upstream to
+	 *  hear of one.
+	 */
 	trace_id: string | null,
 	/**  Where it ran, if host or answer say so. */
 	region: string | null,

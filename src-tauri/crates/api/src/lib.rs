@@ -12,6 +12,8 @@ mod download;
 mod events;
 pub mod export;
 pub mod keys;
+pub mod metrics;
+pub mod otlp;
 pub mod passes;
 pub mod period;
 pub mod prices;

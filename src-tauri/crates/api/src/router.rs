@@ -20,6 +20,7 @@ use crate::alerts::{self, AlertDesk};
 use crate::answer::{Requests, Usage};
 use crate::auth::{Guard, Scopes, check};
 use crate::keys::{self, KeyRing};
+use crate::metrics::{self, Meters};
 use crate::period::Here;
 use crate::prices::{Refreshed, TellPrice};
 use crate::problem::{Code, Problem};
@@ -72,6 +73,8 @@ pub struct Desk {
     pub exchange: Exchange,
     /// Who keeps the alert rules.
     pub alerts: AlertDesk,
+    /// What counts calls for a monitoring system, if the user wants one to ask.
+    pub meters: Option<Arc<Meters>>,
     /// What this Tollgate is and how it is doing.
     pub status: Arc<dyn Fn() -> GateStatus + Send + Sync>,
     /// A number that changes after the ledger did.
@@ -131,6 +134,7 @@ pub fn router(desk: Desk) -> Router {
         .route("/api/v1/export", get(export))
         .route("/api/v1/events", get(changes))
         .route("/api/v1/status", get(status::status))
+        .route("/metrics", get(metrics::metrics))
         .merge(prices::reading())
         .merge(alerts::resource::reading())
         .route_layer(middleware::from_fn_with_state(guard(Scope::UsageRead), check));

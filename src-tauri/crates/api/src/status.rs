@@ -24,8 +24,25 @@ pub struct GateStatus {
     pub default_provider: String,
     /// Whether streams are asked for their usage.
     pub usage_assist: bool,
+    /// Where traces go, if they go anywhere.
+    pub otlp: Option<OtlpStatus>,
     /// Every provider there is.
     pub providers: Vec<ProviderStatus>,
+}
+
+/// How telling a collector is doing, since the start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+pub struct OtlpStatus {
+    /// The collector.
+    pub endpoint: String,
+    /// Where a trace can be looked at; `{trace_id}` stands for its number.
+    pub trace_url: Option<String>,
+    /// Calls it took.
+    pub sent: u64,
+    /// Calls it was never told of.
+    pub dropped: u64,
+    /// Why it takes nothing at the moment.
+    pub problem: Option<String>,
 }
 
 /// How recording is doing.

@@ -4,7 +4,7 @@
 use http::request::Parts;
 use http::{Method, StatusCode, header};
 use meter::provider::{Auth, Provider, Route};
-use meter::receipt::{Billing, DEMO_WORKSPACE, Receipt};
+use meter::receipt::{Billing, DEMO_WORKSPACE, Receipt, TraceParent};
 use meter::{ReceiptId, Timestamp};
 
 use crate::clock::Began;
@@ -34,6 +34,8 @@ pub(crate) struct Admitted<'a> {
     pub(crate) pass: Option<&'a PassInfo>,
     /// Credentials that the request itself carries.
     pub(crate) secrets: Vec<Box<str>>,
+    /// The span it was made from, if its client says so.
+    pub(crate) parent: Option<TraceParent>,
 }
 
 /// A request that goes nowhere.
@@ -41,13 +43,14 @@ pub(crate) struct Denied {
     pub(crate) receipt: Receipt,
     pub(crate) dialect: Dialect,
     pub(crate) refusal: Refusal,
+    pub(crate) parent: Option<TraceParent>,
 }
 
 /// A receipt with what the head of any request says.
 pub(crate) fn draft(id: ReceiptId, began: &Began, parts: &Parts) -> Receipt {
     let mut receipt = Receipt::begun(id, began.wall(), NOBODY, "");
     receipt.client = headers::client(&parts.headers);
-    receipt.trace_id = headers::trace_id(&parts.headers);
+    receipt.trace_id = headers::trace_parent(&parts.headers).map(|of| of.trace_id_text().into());
     receipt.tags = headers::tags(&parts.headers).collect();
     let named = parts.headers.get(headers::WORKSPACE).and_then(|value| value.to_str().ok());
     if let Some(workspace) = named.and_then(address::workspace_name) {
@@ -60,7 +63,7 @@ pub(crate) fn draft(id: ReceiptId, began: &Began, parts: &Parts) -> Receipt {
 pub(crate) fn foreign(receipt: Receipt, parts: &Parts, why: &guard::Foreign) -> Denied {
     let dialect = Dialect::of(None, parts.uri.path(), &parts.headers);
     let refusal = Refusal::new(StatusCode::FORBIDDEN, "foreign_request", why.to_string());
-    Denied { receipt, dialect, refusal }
+    Denied { receipt, dialect, refusal, parent: headers::trace_parent(&parts.headers) }
 }
 
 /// Says where a request goes.
@@ -71,7 +74,8 @@ pub(crate) fn admit<'a>(
 ) -> Result<Admitted<'a>, Box<Denied>> {
     let path = parts.uri.path();
     let target = parts.uri.path_and_query().map_or(path, |target| target.as_str());
-    let mut case = Case { receipt, dialect: Dialect::of(None, path, &parts.headers) };
+    let parent = headers::trace_parent(&parts.headers);
+    let mut case = Case { receipt, dialect: Dialect::of(None, path, &parts.headers), parent };
     if parts.headers.contains_key(header::UPGRADE) && is_websocket(parts) {
         return Err(case.denied(426, "websocket", WEBSOCKET));
     }
@@ -132,14 +136,16 @@ pub(crate) fn admit<'a>(
         case.receipt.billing = Billing::Demo;
     }
     case.receipt.key = key.map(|key| key.label.clone());
-    let Case { receipt, dialect } = case;
-    Ok(Admitted { receipt, dialect, provider, route, target, key, pass, secrets: shown.values })
+    let Case { receipt, dialect, parent } = case;
+    let secrets = shown.values;
+    Ok(Admitted { receipt, dialect, provider, route, target, key, pass, secrets, parent })
 }
 
 /// A request while it is being judged.
 struct Case {
     receipt: Receipt,
     dialect: Dialect,
+    parent: Option<TraceParent>,
 }
 
 impl Case {
@@ -149,7 +155,8 @@ impl Case {
     }
 
     fn refused(&self, refusal: Refusal) -> Box<Denied> {
-        Box::new(Denied { receipt: self.receipt.clone(), dialect: self.dialect, refusal })
+        let (receipt, dialect, parent) = (self.receipt.clone(), self.dialect, self.parent);
+        Box::new(Denied { receipt, dialect, refusal, parent })
     }
 
     /// Which stored key is to be put in, if any; or why the caller may not call.

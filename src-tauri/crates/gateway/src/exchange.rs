@@ -62,6 +62,7 @@ pub(crate) async fn run(shared: &Arc<Shared>, request: Request<Incoming>) -> Res
         secrets: admitted.secrets,
         cut: shared.lifetime.cut.clone(),
         pass_cut: admitted.pass.map(|pass| pass.cut.clone()),
+        parent: admitted.parent,
     };
     let tally = Tally::new(call, admitted.receipt, Arc::clone(&shared.open));
     let Admitted { dialect, provider, route, target, key, .. } = admitted;
@@ -134,6 +135,9 @@ impl Trip<'_> {
             Asking::AsSent if self.upload.is_empty() => RequestBody::Whole(Bytes::new()),
             Asking::AsSent => RequestBody::Streamed(Arc::clone(&self.upload)),
         };
+        if tally.snapshot().trace_upstream && !headers.contains_key(headers::TRACE_PARENT) {
+            headers.insert(headers::TRACE_PARENT, tally.begin_trace());
+        }
         let mut request = Request::new(body);
         *request.method_mut() = method;
         *request.uri_mut() = self.target.uri.clone();
@@ -166,18 +170,17 @@ async fn refuse_body(
     refusal: Refusal,
     upload: &Upload,
 ) -> Response<Body> {
-    let Admitted { mut receipt, dialect, .. } = admitted;
+    let Admitted { mut receipt, dialect, parent, .. } = admitted;
     upload.asked(|asked| tally::note_asked(&mut receipt, asked));
     receipt.request_bytes = upload.bytes();
-    let answer = deny(shared, began, Denied { receipt, dialect, refusal });
+    let answer = deny(shared, began, Denied { receipt, dialect, refusal, parent });
     upload.linger(LINGER_BYTES, LINGER_TIME).await;
     answer
 }
 
 fn deny(shared: &Shared, began: &Began, denied: Denied) -> Response<Body> {
-    let Denied { receipt, dialect, refusal } = denied;
-    let answer = refusal.answer(dialect, receipt.id);
-    tally::deny(receipt, began, &shared.open, &refusal);
+    let answer = denied.refusal.answer(denied.dialect, denied.receipt.id);
+    tally::deny(denied, began, &shared.open);
     answer
 }
 

@@ -2,6 +2,7 @@
 //! rebuilt in its own order instead of having entries removed, because removal reorders it.
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use meter::receipt::TraceParent;
 
 /// The one header Tollgate adds to an answer.
 pub(crate) const RECEIPT: HeaderName = HeaderName::from_static("x-tollgate-receipt");
@@ -11,6 +12,8 @@ const OURS: &str = "x-tollgate-";
 const TAG: &str = "x-tollgate-tag-";
 /// `x-tollgate-workspace`.
 pub(crate) const WORKSPACE: &str = "x-tollgate-workspace";
+/// W3C trace context.
+pub(crate) const TRACE_PARENT: &str = "traceparent";
 /// Tags kept per request, and bytes kept of a tag's name and value.
 const TAG_LIMITS: (usize, usize, usize) = (16, 64, 256);
 
@@ -102,12 +105,9 @@ pub(crate) fn client(headers: &HeaderMap) -> Option<Box<str>> {
     Some(cut(product, 64).into())
 }
 
-/// The trace id of a W3C `traceparent`: 32 hex digits, not all zero.
-pub(crate) fn trace_id(headers: &HeaderMap) -> Option<Box<str>> {
-    let parent = headers.get("traceparent")?.to_str().ok()?;
-    let id = parent.split('-').nth(1)?;
-    let is_id = id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit());
-    (is_id && id.bytes().any(|b| b != b'0')).then(|| id.into())
+/// The span that the call was made from, if its client says so.
+pub(crate) fn trace_parent(headers: &HeaderMap) -> Option<TraceParent> {
+    headers.get(TRACE_PARENT)?.to_str().ok()?.parse().ok()
 }
 
 /// At most `limit` bytes of the text, cut between characters.
@@ -165,6 +165,7 @@ mod tests {
         ]);
         assert_eq!(tags(&headers).collect::<Vec<_>>(), [("team".into(), "search".into())]);
         assert_eq!(client(&headers).as_deref(), Some("OpenAI/Python"));
-        assert_eq!(trace_id(&headers).as_deref(), Some("0af7651916cd43dd8448eb211c80319c"));
+        let parent = trace_parent(&headers).unwrap();
+        assert_eq!(parent.trace_id_text(), "0af7651916cd43dd8448eb211c80319c");
     }
 }

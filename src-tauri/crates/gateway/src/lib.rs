@@ -38,7 +38,7 @@ use std::sync::Arc;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use meter::receipt::Settlement;
+use meter::receipt::{Settlement, TraceParent};
 use meter::{Receipt, ReceiptId, Timestamp};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -62,6 +62,8 @@ pub struct Finished {
     pub receipt: Receipt,
     /// What it told of a job that an earlier call to the same provider began.
     pub outcome: Option<Outcome>,
+    /// The span it was made from, if its client said so.
+    pub parent: Option<TraceParent>,
 }
 
 /// How a background job ended.

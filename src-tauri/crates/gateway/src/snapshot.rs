@@ -30,6 +30,8 @@ pub struct Snapshot {
     pub require_pass: bool,
     /// Ask for usage where a stream would not carry it.
     pub usage_assist: bool,
+    /// Tell upstream of the call's trace where the client says nothing of one.
+    pub trace_upstream: bool,
     /// How long to wait for what.
     pub timeouts: Timeouts,
     /// The prices in force.
@@ -46,6 +48,7 @@ impl Default for Snapshot {
             allowed_hosts: Vec::new(),
             require_pass: false,
             usage_assist: true,
+            trace_upstream: false,
             timeouts: Timeouts::default(),
             book: Arc::new(Book::default()),
         }

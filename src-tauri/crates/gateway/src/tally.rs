@@ -6,18 +6,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use meter::format::{End, Reader, Reading, Seen};
 use meter::provider::Hosting;
 use meter::receipt::{
     Anomaly, Attempt, AttemptEnd, Billing, Capability, CostState, Kind, ReportedCost, Status,
-    Technology, UsageState,
+    Technology, TraceParent, UsageState,
 };
 use meter::request::Asked;
 use meter::usage::UsageLine;
 use meter::{Money, Receipt, ReceiptId};
 use tokio_util::sync::CancellationToken;
 
+use crate::admission::Denied;
 use crate::clock::{Began, millis};
 use crate::decode::Decoder;
 use crate::refusal::Refusal;
@@ -71,6 +72,8 @@ pub(crate) struct Call {
     pub(crate) cut: CancellationToken,
     /// The pass it runs under was revoked, and what runs is to be cut.
     pub(crate) pass_cut: Option<CancellationToken>,
+    /// The span it was made from.
+    pub(crate) parent: Option<TraceParent>,
 }
 
 /// Where a receipt stands.
@@ -132,6 +135,16 @@ impl Tally {
     /// Notes that Tollgate itself asks for the usage.
     pub(crate) fn assisted(&mut self) {
         self.receipt.assisted = true;
+    }
+
+    /// A trace for a call whose client knows none, as upstream is to hear of it.
+    pub(crate) fn begin_trace(&mut self) -> HeaderValue {
+        let id = self.receipt.id;
+        let number = self.receipt.attempts.len() as u64;
+        let (trace_id, span_id) = (id.as_u128(), id.attempt_span_id(number));
+        let begun = TraceParent { trace_id, span_id, is_sampled: true };
+        self.receipt.trace_id = Some(begun.trace_id_text().into());
+        HeaderValue::from_str(&begun.to_string()).expect("hexadecimal digits and dashes")
     }
 
     pub(crate) fn is_assisted(&self) -> bool {
@@ -428,7 +441,7 @@ impl Tally {
         };
         let blank = Receipt::begun(receipt.id, receipt.started_at, "", "");
         let receipt = std::mem::replace(receipt, blank);
-        finish(Finished { receipt, outcome });
+        finish(Finished { receipt, outcome, parent: self.call.parent });
     }
 }
 
@@ -470,7 +483,8 @@ fn technology(kind: Kind, capabilities: &[Capability]) -> Option<Technology> {
 }
 
 /// The receipt of a request that Tollgate itself refused: nothing was sent, nothing is to be paid.
-pub(crate) fn deny(mut receipt: Receipt, began: &Began, open: &Open, refusal: &Refusal) {
+pub(crate) fn deny(denied: Denied, began: &Began, open: &Open) {
+    let Denied { mut receipt, refusal, parent, .. } = denied;
     let elapsed = began.elapsed();
     receipt.status = Status::Denied;
     receipt.http_status = Some(refusal.status.as_u16());
@@ -482,7 +496,7 @@ pub(crate) fn deny(mut receipt: Receipt, began: &Began, open: &Open, refusal: &R
     receipt.cost = Some(Money::ZERO);
     receipt.cost_state = CostState::Free;
     let finish = open(&receipt);
-    finish(Finished { receipt, outcome: None });
+    finish(Finished { receipt, outcome: None, parent });
 }
 
 /// Who pays for calls to a provider's host: the user's own machine nobody.

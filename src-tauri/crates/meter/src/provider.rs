@@ -116,6 +116,8 @@ pub struct Provider {
     /// The response header that tells how much of a prompt was cached, where the usage of a whole
     /// answer leaves that out.
     pub cached_header: Option<Box<str>>,
+    /// What OpenTelemetry's conventions call it, where that is not its id.
+    pub otel_name: Option<Box<str>>,
     /// How credentials begin that belong to a flat-rate plan.
     #[serde(default)]
     pub subscription_tokens: Vec<Box<str>>,
@@ -180,6 +182,7 @@ impl Provider {
             hosts: Vec::new(),
             request_id_headers: Vec::new(),
             cached_header: None,
+            otel_name: None,
             subscription_tokens: Vec::new(),
             paths: Vec::new(),
         }

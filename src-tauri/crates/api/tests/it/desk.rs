@@ -114,6 +114,7 @@ fn a_status() -> GateStatus {
         },
         default_provider: "openai".to_owned(),
         usage_assist: true,
+        otlp: None,
         providers: Vec::new(),
     }
 }
@@ -139,6 +140,7 @@ fn desk(home: &Path, ledger: &Arc<Ledger>) -> Desk {
             change: Arc::new(|_| Err(Problem::new(Code::Conflict, "off"))),
             history: Arc::new(Vec::new),
         },
+        meters: None,
         status: Arc::new(a_status),
         revision: watch::channel(0).1,
         clock: Arc::new(|| at(NOW)),

@@ -4,6 +4,7 @@
 
 mod id;
 mod raw_usage;
+mod trace;
 mod words;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use crate::usage::{Basis, Bound, Count, Factor, Unit};
 
 pub use id::{ParseReceiptIdError, ReceiptId};
 pub use raw_usage::RawUsage;
+pub use trace::{ParseTraceParentError, TraceParent};
 pub(crate) use words::words;
 pub use words::{
     Anomaly, AttemptEnd, Billing, Capability, CostState, Kind, Status, Technology, UnknownWord,
@@ -162,7 +164,8 @@ pub struct Receipt {
     pub http_status: Option<u16>,
     /// The provider's id of the answer.
     pub response_id: Option<Box<str>>,
-    /// From a W3C `traceparent`, if the client sent one.
+    /// From a W3C `traceparent`: the client's, or Tollgate's own where the user wants upstream to
+    /// hear of one.
     pub trace_id: Option<Box<str>>,
     /// Where it ran, if host or answer say so.
     pub region: Option<Box<str>>,

@@ -1,0 +1,44 @@
+//! Who is told of calls besides the ledger. Each is told in passing and must not make a call
+//! wait: a count in memory, a place in a bounded queue.
+
+use std::sync::Arc;
+
+use api::metrics::Meters;
+use gateway::Finished;
+use meter::Receipt;
+
+use crate::config::Config;
+use crate::jobs::otlp::Post;
+
+/// Everyone who wants to know.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Onlookers {
+    /// What a monitoring system may ask.
+    pub(crate) meters: Option<Arc<Meters>>,
+    /// What tells an OpenTelemetry collector.
+    pub(crate) post: Option<Post>,
+}
+
+impl Onlookers {
+    /// Those that the configuration asks for.
+    pub(crate) fn of(config: &Config) -> Self {
+        Self { meters: config.metrics.then(Arc::default), post: config.otlp.clone().map(Post::new) }
+    }
+
+    /// A call has begun.
+    pub(crate) fn begun(&self, draft: &Receipt) {
+        if let Some(meters) = &self.meters {
+            meters.begun(draft);
+        }
+    }
+
+    /// It is over.
+    pub(crate) fn finished(&self, finished: &Finished) {
+        if let Some(meters) = &self.meters {
+            meters.finished(&finished.receipt);
+        }
+        if let Some(post) = &self.post {
+            post.hand_in(finished);
+        }
+    }
+}
