@@ -7,11 +7,11 @@ use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::mpsc;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
-use api::keys::{Key, KeyRing, NewKey, Place};
+use api::keys::{Checking, Key, KeyRing, NewKey, Place};
 use api::problem::{Code, Problem};
 use gateway::{KeyTable, StoredKey};
 use meter::Timestamp;
@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::home::Home;
+use crate::key_check::{self, BoundKey};
 use crate::settings::{now, refused};
 
 /// What the keychain files our entries under.
@@ -56,6 +57,8 @@ pub(crate) struct Ring {
     home: Home,
     providers: Providers,
     held: RwLock<Vec<Held>>,
+    /// Held while secrets are read, so that the keychain asks its user once.
+    reading: Mutex<()>,
 }
 
 impl Ring {
@@ -68,7 +71,12 @@ impl Ring {
         });
         let closed = |entry| Held { entry, secret: Err(String::new()) };
         let held = RwLock::new(entries.into_iter().map(closed).collect());
-        Arc::new(Self { home: home.clone(), providers: providers.clone(), held })
+        Arc::new(Self {
+            home: home.clone(),
+            providers: providers.clone(),
+            held,
+            reading: Mutex::default(),
+        })
     }
 
     /// Whether there is none.
@@ -78,6 +86,7 @@ impl Ring {
 
     /// Reads every secret that is not known yet; may wait for the keychain.
     pub(crate) fn unlock(&self) {
+        let _turn = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         let closed: Vec<Entry> = self
             .read()
             .iter()
@@ -112,6 +121,29 @@ impl Ring {
             }
         }
         table
+    }
+
+    /// A key with its secret and where it belongs; may wait for the keychain.
+    fn bound(&self, provider: &str, label: &str) -> Result<BoundKey, Problem> {
+        let is = |key: &&Held| key.entry.provider == provider && key.entry.label == label;
+        if self.read().iter().find(is).is_some_and(|key| key.secret.is_err()) {
+            self.unlock();
+        }
+        let held = self.read();
+        let key = held.iter().find(is);
+        let known = key.zip(self.providers.get(provider));
+        let (Held { entry, secret }, provider) =
+            known.ok_or_else(|| Self::no_key(provider, label))?;
+        let secret = secret.as_ref().map_err(|why| {
+            Problem::new(Code::Conflict, format!("the key `{label}` cannot be read: {why}"))
+                .hint("Unlock the keychain, or store the key again: `tollgate keys add PROVIDER`.")
+        })?;
+        Ok(BoundKey {
+            provider: provider.clone(),
+            label: entry.label.clone(),
+            origin: entry.origin.clone(),
+            secret: secret.clone(),
+        })
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Vec<Held>> {
@@ -303,6 +335,15 @@ impl KeyRing for Ring {
         let mut held = self.write();
         held.retain(|key| !is(key));
         self.keep_list(&held).map_err(|error| refused(&error))
+    }
+
+    fn check(self: Arc<Self>, provider: &str, label: &str) -> Checking {
+        let (provider, label) = (provider.to_owned(), label.to_owned());
+        Box::pin(async move {
+            let bound = tokio::task::spawn_blocking(move || self.bound(&provider, &label)).await;
+            let stumbled = |_| Problem::new(Code::Internal, "the key could not be looked up");
+            key_check::ask(&bound.map_err(stumbled)??).await
+        })
     }
 }
 

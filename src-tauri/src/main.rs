@@ -2,6 +2,8 @@
 
 mod alert_book;
 mod app;
+#[cfg(feature = "desktop")]
+mod child;
 mod cli;
 mod config;
 mod control;
@@ -11,9 +13,11 @@ mod exchange;
 mod front;
 mod home;
 mod jobs;
+mod key_check;
 mod key_ring;
 mod logging;
 mod onlookers;
+mod own_memory;
 mod own_prices;
 mod pages;
 mod port_holder;
@@ -23,6 +27,7 @@ mod session;
 mod settings;
 
 fn main() -> std::process::ExitCode {
+    own_memory::close();
     // Whoever makes an HTTPS client finds this one; it is the first, so nobody was before it.
     let _ = rustls::crypto::ring::default_provider().install_default();
     cli::run()

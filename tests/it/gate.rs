@@ -184,6 +184,14 @@ impl Gate {
         command.args(arguments).stdin(Stdio::null()).output().expect("the binary runs")
     }
 
+    /// A subcommand on this home, to be started with more than the usual.
+    pub(crate) fn prepared(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+        self.at_home(&mut command);
+        command.args(arguments).stdin(Stdio::null());
+        command
+    }
+
     /// Runs a subcommand with this on its standard input.
     pub(crate) fn command_given(&self, arguments: &[&str], input: &str) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));

@@ -19,7 +19,7 @@ const KEYCHAIN: &[&str] = &[
     "-c",
     r#"export HOME="$TOLLGATE_HOME/person" XDG_RUNTIME_DIR="$TOLLGATE_HOME/person/run"
 mkdir -p "$XDG_RUNTIME_DIR" && chmod 700 "$XDG_RUNTIME_DIR"
-exec dbus-run-session -- sh -c 'printf "test\n" | gnome-keyring-daemon --unlock --components=secrets >/dev/null 2>&1; exec "$0" "$@"' "$0" "$@""#,
+exec dbus-run-session -- sh -c 'echo "$DBUS_SESSION_BUS_ADDRESS" > "$HOME/bus"; printf "test\n" | gnome-keyring-daemon --unlock --components=secrets >/dev/null 2>&1; exec "$0" "$@"' "$0" "$@""#,
 ];
 
 /// The same, and nobody ever unlocks it.
@@ -36,7 +36,7 @@ fn chat(secret: &str) -> Call {
 }
 
 fn add(gate: &Gate, more: &[&str], key: &str) {
-    let arguments = [&["keys", "add", "openai"], more].concat();
+    let arguments = [&["keys", "add", "openai", "--no-test"], more].concat();
     let output = gate.command_given(&arguments, &format!("{key}\n"));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let said = [output.stdout, output.stderr].concat();
@@ -130,6 +130,51 @@ fn a_stored_key_survives_a_restart_and_is_not_shown_to_an_address_that_was_moved
 }
 
 #[test]
+fn a_stream_that_runs_ends_with_the_key_it_began_with_and_the_next_call_has_the_new_one() {
+    let gate = Gate::open();
+    let pass = pass(&gate);
+    add(&gate, &["--store", "file"], KEY);
+    let stream = json!({"model": "standin", "stream": true, "messages": []});
+    let stream = Call::post("/v1/chat/completions", &stream).bearer(&pass);
+    let mut running = gate.send(&stream.play("chunks=60;delay=20;say=BEGUN"));
+    running.read_past("BEGUN").expect("it has begun");
+    add(&gate, &["--store", "file"], SECOND);
+    assert_eq!(gate.send(&chat(&pass)).status(), 200);
+    let streaming = gate.standin.seen();
+    assert!(streaming[0].end.is_none(), "the stream was over before the key was replaced");
+    let (rest, broken) = running.remains();
+    assert!(broken.is_none() && rest.ends_with(b"data: [DONE]\n\n"), "the stream was cut");
+    let shown: Vec<String> = gate
+        .upstream_saw(2)
+        .iter()
+        .map(|seen| seen.header("authorization").unwrap_or_default().to_owned())
+        .collect();
+    assert_eq!(shown, [format!("Bearer {KEY}"), format!("Bearer {SECOND}")]);
+    let receipts = gate.receipts_of(2);
+    assert!(receipts.iter().all(|one| one["status"] == "succeeded"), "{receipts:#?}");
+}
+
+#[test]
+fn a_removed_key_is_in_no_file_and_serves_nobody() {
+    let gate = Gate::open();
+    let pass = pass(&gate);
+    add(&gate, &["--store", "file"], KEY);
+    add(&gate, &["--store", "file", "--label", "work"], SECOND);
+    for label in ["work", "default"] {
+        gate.says(&["keys", "remove", "openai", label]);
+    }
+    assert_nowhere(&gate, "-");
+    assert_denied_for_want_of_a_key(&gate, &pass);
+    assert!(gate.standin.seen().is_empty());
+}
+
+fn assert_denied_for_want_of_a_key(gate: &Gate, pass: &str) {
+    let denied = gate.send(&chat(pass));
+    assert_eq!(denied.status(), 401);
+    assert_eq!(denied.json().expect("JSON")["error"]["code"], "no_key");
+}
+
+#[test]
 fn without_a_keychain_a_key_is_refused_with_the_way_out() {
     let gate = Gate::open();
     let output = gate.command_given(&["keys", "add", "openai"], KEY);
@@ -167,6 +212,37 @@ fn a_key_in_the_keychain_is_used_for_a_pass_and_is_in_no_file_as_text() {
     used_for_a_pass(&gate, &[]);
     add(&gate, &[], KEY);
     assert_nowhere(&gate, "-");
+}
+
+/// Everything that the keychain of this gate holds, as its own bus tells.
+fn kept_in_the_keychain(gate: &Gate) -> usize {
+    let bus = fs::read_to_string(gate.home().join("person/bus")).expect("the launcher wrote it");
+    let asked = Command::new("dbus-send")
+        .arg(format!("--bus={}", bus.trim()))
+        .args(["--print-reply", "--dest=org.freedesktop.secrets", "/org/freedesktop/secrets"])
+        .args(["org.freedesktop.Secret.Service.SearchItems", "dict:string:string:"])
+        .output()
+        .expect("dbus-send comes with the bus");
+    assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
+    String::from_utf8_lossy(&asked.stdout).matches("object path").count()
+}
+
+#[test]
+fn a_removed_key_is_not_in_the_keychain_any_more() {
+    if !has_keychain() {
+        return;
+    }
+    let gate = Gate::open_with(Setup { launcher: KEYCHAIN, ..Setup::default() });
+    let pass = pass(&gate);
+    assert_eq!(kept_in_the_keychain(&gate), 0);
+    add(&gate, &[], KEY);
+    add(&gate, &["--label", "work"], SECOND);
+    assert_eq!(kept_in_the_keychain(&gate), 2);
+    gate.says(&["keys", "remove", "openai", "work"]);
+    gate.says(&["keys", "remove", "openai"]);
+    assert_eq!(kept_in_the_keychain(&gate), 0);
+    assert_nowhere(&gate, "-");
+    assert_denied_for_want_of_a_key(&gate, &pass);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Drives the real binary: its process, its port, its files, its command line.
 
+mod adopt;
 mod agents;
 mod alerts;
 mod bytes;
@@ -11,9 +12,11 @@ mod exchange;
 mod gate;
 mod guard;
 mod house;
+mod key_check;
 mod keys;
 mod ledger;
 mod lifetime;
+mod memory;
 mod metrics;
 mod otlp;
 mod price_refresh;

@@ -1,5 +1,8 @@
 //! `tollgate keys`: the user's provider keys, kept for those who show a pass.
 
+mod adopt;
+mod check;
+
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
 use api::keys::{Key, NewKey, Place};
@@ -33,6 +36,8 @@ enum KeysCommand {
   pass show openai/work | tollgate keys add openai --label work --use
   tollgate passes add laptop       # then put the pass where the key was")]
     Add(AddArgs),
+    Adopt(adopt::AdoptArgs),
+    Test(check::TestArgs),
     /// Makes a key the one that is used
     Use {
         /// The provider's id
@@ -67,6 +72,9 @@ struct AddArgs {
     /// Where to keep it
     #[arg(long, value_enum, default_value_t = Store::Keychain)]
     store: Store,
+    /// Do not ask the provider whether it works, by a call that costs nothing
+    #[arg(long)]
+    no_test: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -75,6 +83,15 @@ enum Store {
     Keychain,
     /// `keys.secret` in the data folder, which only you can read
     File,
+}
+
+impl Store {
+    fn place(self) -> Place {
+        match self {
+            Self::Keychain => Place::Keychain,
+            Self::File => Place::File,
+        }
+    }
 }
 
 const COLUMNS: &[Column] = &[
@@ -91,6 +108,8 @@ impl KeysArgs {
         match &self.command {
             None => self.list(),
             Some(KeysCommand::Add(args)) => args.run(),
+            Some(KeysCommand::Adopt(args)) => args.run(),
+            Some(KeysCommand::Test(args)) => args.run(),
             Some(KeysCommand::Use { provider, label }) => {
                 let path = format!("{}/use", path(provider, label)?);
                 let _: Vec<Key> = super::change(Method::POST, &path, None::<&()>)?;
@@ -150,18 +169,12 @@ impl AddArgs {
             label: self.label.clone(),
             secret: std::mem::take(&mut *secret),
             use_it: self.use_it,
-            place: Some(match self.store {
-                Store::Keychain => Place::Keychain,
-                Store::File => Place::File,
-            }),
+            place: Some(self.store.place()),
         };
-        let key: Key = super::change(Method::POST, "/api/v1/keys", Some(&new))?;
-        super::remark(&format!(
-            "The {} key `{}` is kept, for {} only. Calls that show a pass use it: `tollgate passes add LABEL`.",
-            key.provider, key.label, key.origin
-        ));
-        if self.store == Store::File {
-            super::remark("It stands in `keys.secret`, in plain text, for your user alone.");
+        let key = keep(new)?;
+        super::remark("Calls that show a pass use it: `tollgate passes add LABEL`.");
+        if !self.no_test {
+            check::tell(&key);
         }
         Ok(())
     }
@@ -175,6 +188,17 @@ impl AddArgs {
         io::stdin().lock().read_line(&mut line)?;
         Ok(line)
     }
+}
+
+/// Stores a key and says where it went.
+fn keep(new: NewKey) -> anyhow::Result<Key> {
+    let key: Key = super::change(Method::POST, "/api/v1/keys", Some(&new))?;
+    let Key { provider, label, origin, .. } = &key;
+    super::remark(&format!("The {provider} key `{label}` is kept, for {origin} only."));
+    if key.place == Place::File {
+        super::remark("It stands in `keys.secret`, in plain text, for your user alone.");
+    }
+    Ok(key)
 }
 
 /// The resource of a key. A name with anything else in it is none, and must not become another path.

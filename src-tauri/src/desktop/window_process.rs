@@ -4,12 +4,13 @@
 //! Lines on the process's standard input are pages to show; its end is the end of the window.
 
 use std::io::{BufRead as _, Write as _};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tauri::AppHandle;
 
 use super::{display, window};
+use crate::child;
 
 /// The window's process, if there is one.
 #[derive(Clone, Default)]
@@ -55,7 +56,7 @@ impl WindowProcess {
 }
 
 fn start(page: Option<&str>) -> std::io::Result<(Child, ChildStdin)> {
-    let mut command = Command::new(std::env::current_exe()?);
+    let mut command = child::command(std::env::current_exe()?);
     command.args(["--window", page.unwrap_or("/")]).stdin(Stdio::piped());
     display::with_graphics(&mut command);
     let mut child = command.spawn()?;

@@ -455,6 +455,22 @@ export type Key = {
 	problem: string | null,
 };
 
+/**  What came of testing a key. */
+export type KeyCheck = {
+	/**  Whose key. */
+	provider: string,
+	/**  Its name on receipts. */
+	label: string,
+	/**  Who was asked: the only origin the key is shown to. */
+	origin: string,
+	/**  What it said. */
+	verdict: Verdict,
+	/**  The status it answered with. */
+	http_status: number | null,
+	/**  The provider's own words, without secrets, or why there are none. */
+	message: string | null,
+};
+
 /**  What sort of call it was. */
 export type Kind = "chat" | "completion" | "embedding" | "image" | "speech" | "transcription" | "video" | "rerank" | "moderation" | "batch" | "fine_tuning" | "count" | "poll" | "meta" | "other";
 
@@ -1141,3 +1157,16 @@ export type Values =
 string | 
 /**  Any of these. */
 string[];
+
+/**  What a provider says of a key when asked by a call that costs nothing. */
+export type Verdict = 
+/**  It answers. */
+"works" | 
+/**  It does not take the key. */
+"refused" | 
+/**  It answers something that says nothing of the key, such as that it is busy. */
+"unclear" | 
+/**  It does not answer. */
+"unreachable" | 
+/**  It documents no call that needs a valid key and costs nothing, so nobody asked. */
+"untested";

@@ -1,6 +1,7 @@
 //! `/api/v1/keys`: the user's provider keys as a resource. A secret goes in and never comes out.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -70,6 +71,42 @@ impl fmt::Debug for NewKey {
     }
 }
 
+/// What a provider says of a key when asked by a call that costs nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It answers.
+    Works,
+    /// It does not take the key.
+    Refused,
+    /// It answers something that says nothing of the key, such as that it is busy.
+    Unclear,
+    /// It does not answer.
+    Unreachable,
+    /// It documents no call that needs a valid key and costs nothing, so nobody asked.
+    Untested,
+}
+
+/// What came of testing a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+pub struct KeyCheck {
+    /// Whose key.
+    pub provider: String,
+    /// Its name on receipts.
+    pub label: String,
+    /// Who was asked: the only origin the key is shown to.
+    pub origin: String,
+    /// What it said.
+    pub verdict: Verdict,
+    /// The status it answered with.
+    pub http_status: Option<u16>,
+    /// The provider's own words, without secrets, or why there are none.
+    pub message: Option<String>,
+}
+
+/// A [`KeyCheck`] under way.
+pub type Checking = Pin<Box<dyn Future<Output = Result<KeyCheck, Problem>> + Send>>;
+
 /// Who keeps the keys.
 pub trait KeyRing: Send + Sync {
     /// All of them.
@@ -89,6 +126,11 @@ pub trait KeyRing: Send + Sync {
     /// # Errors
     /// When there is no such key, or its place cannot be opened.
     fn remove(&self, provider: &str, label: &str) -> Result<(), Problem>;
+    /// Asks the provider whether one works, by a call that costs nothing.
+    ///
+    /// # Errors
+    /// When there is no such key, or its secret cannot be had.
+    fn check(self: Arc<Self>, provider: &str, label: &str) -> Checking;
 }
 
 pub(crate) fn routes() -> Router<Desk> {
@@ -96,6 +138,7 @@ pub(crate) fn routes() -> Router<Desk> {
         .route("/api/v1/keys", get(list).post(add))
         .route("/api/v1/keys/{provider}/{label}", delete(remove))
         .route("/api/v1/keys/{provider}/{label}/use", post(choose))
+        .route("/api/v1/keys/{provider}/{label}/test", post(check))
 }
 
 async fn list(State(desk): State<Desk>) -> Json<Vec<Key>> {
@@ -121,6 +164,16 @@ async fn choose(
     let keys = Arc::clone(&desk.keys);
     desk.change(move || keys.choose(&provider, &label)).await?;
     Ok(Json(desk.keys.keys()))
+}
+
+async fn check(
+    State(desk): State<Desk>,
+    Path((provider, label)): Path<(String, String)>,
+) -> Result<Json<KeyCheck>, Problem> {
+    let checked = Arc::clone(&desk.keys).check(&provider, &label).await?;
+    // A keychain that opened for this serves calls from now on.
+    desk.change(|| Ok(())).await?;
+    Ok(Json(checked))
 }
 
 async fn remove(

@@ -91,7 +91,7 @@ pub(crate) fn without_pass(target: &str) -> String {
 }
 
 /// Puts a stored key into a request, the way its provider wants it. `false`: it cannot be sent.
-pub(crate) fn put_in(headers: &mut HeaderMap, auth: Auth, secret: &str) -> bool {
+pub fn put_in(headers: &mut HeaderMap, auth: Auth, secret: &str) -> bool {
     let (name, text) = match auth {
         Auth::Bearer => (AUTHORIZATION, Zeroizing::new(format!("Bearer {secret}"))),
         Auth::XApiKey => (CARRIERS[1].clone(), Zeroizing::new(secret.to_owned())),

@@ -45,6 +45,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use body::{Body, BodyError};
+pub use credential::put_in as put_key_in;
+pub use scrub::scrub;
 pub use snapshot::{KeyTable, PassInfo, PassTable, Snapshot, StoredKey, Timeouts};
 pub use upstream::SetUpError;
 

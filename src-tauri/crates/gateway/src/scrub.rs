@@ -14,7 +14,7 @@ const PREFIXES: [&str; 16] = [
 const LONG: usize = 24;
 
 /// The sentence without secrets, bounded. `sent` are the credentials of this very request.
-pub(crate) fn scrub(sentence: &str, sent: &[Box<str>]) -> Box<str> {
+pub fn scrub(sentence: &str, sent: &[Box<str>]) -> Box<str> {
     // Bounded generously first: a secret cut in half must still be found.
     let mut text = cut(sentence, 8 * LIMIT).to_owned();
     for secret in sent.iter().filter(|secret| secret.len() >= 6) {

@@ -121,9 +121,28 @@ pub struct Provider {
     /// How credentials begin that belong to a flat-rate plan.
     #[serde(default)]
     pub subscription_tokens: Vec<Box<str>>,
+    /// Environment variables in which its SDKs look for a key, the best known first.
+    #[serde(default)]
+    pub key_variables: Vec<Box<str>>,
+    /// Those that hold other secrets of it, which cannot be used as a key.
+    #[serde(default)]
+    pub secret_variables: Vec<Box<str>>,
+    /// A call that needs a valid key and costs nothing, if its documentation knows one.
+    pub free_check: Option<FreeCheck>,
     /// What its paths mean, before the general table is asked.
     #[serde(default)]
     pub paths: Vec<PathRule>,
+}
+
+/// A `GET` that tells whether a key works, free of charge.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FreeCheck {
+    /// The path after the origin.
+    pub path: Box<str>,
+    /// What it must be told besides the key.
+    #[serde(default)]
+    pub headers: BTreeMap<Box<str>, Box<str>>,
 }
 
 /// What a path means. Patterns are matched against the last segments of the path;
@@ -184,6 +203,9 @@ impl Provider {
             cached_header: None,
             otel_name: None,
             subscription_tokens: Vec::new(),
+            key_variables: Vec::new(),
+            secret_variables: Vec::new(),
+            free_check: None,
             paths: Vec::new(),
         }
     }
@@ -349,6 +371,12 @@ impl Providers {
         self.by_id.values()
     }
 
+    /// Environment variables that may hold a secret of any of them.
+    pub fn secret_variables(&self) -> impl Iterator<Item = &str> {
+        let lists = self.iter().flat_map(|one| [&one.key_variables, &one.secret_variables]);
+        lists.flatten().map(|name| &**name)
+    }
+
     /// The one that owns this host.
     pub fn by_host(&self, host: &str) -> Option<&Provider> {
         self.iter().find(|provider| provider.owns_host(host))
@@ -363,6 +391,25 @@ mod tests {
     fn every_provider_file_can_be_read() {
         assert!(GENERAL.len() > 5);
         assert_eq!(Providers::built_in().iter().count(), FILES.len());
+    }
+
+    #[test]
+    fn what_reads_keys_is_a_variable_and_what_checks_them_is_a_path() {
+        let built_in = Providers::built_in();
+        let is_variable = |name: &str| {
+            name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+        };
+        assert!(built_in.secret_variables().all(is_variable));
+        assert!(built_in.secret_variables().count() > 30);
+        let mut keys: Vec<_> = built_in.iter().flat_map(|one| &one.key_variables).collect();
+        keys.sort_unstable();
+        let (total, ()) = (keys.len(), keys.dedup());
+        assert_eq!(keys.len(), total, "one variable is the key of one provider");
+        let checks: Vec<_> = built_in.iter().filter_map(|one| one.free_check.as_ref()).collect();
+        assert!(checks.len() > 10);
+        for check in checks {
+            assert!(check.path.starts_with('/') && !check.path.contains(['?', '#']), "{check:?}");
+        }
     }
 
     #[test]

@@ -171,6 +171,10 @@ impl api::keys::KeyRing for NoKeys {
     fn remove(&self, _: &str, _: &str) -> Result<(), Problem> {
         Err(Problem::new(Code::NotFound, "off"))
     }
+
+    fn check(self: Arc<Self>, _: &str, _: &str) -> api::keys::Checking {
+        Box::pin(async { Err(Problem::new(Code::NotFound, "off")) })
+    }
 }
 
 /// What came back.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use api::alerts::{AlertHistory, AlertRule, Alerts, PauseOrder, SnoozeOrder};
 use api::answer::{Requests, Usage};
-use api::keys::{Key, NewKey};
+use api::keys::{Key, KeyCheck, NewKey};
 use api::passes::{MadePass, NewPass, Pass};
 use api::prices::{PriceList, PricesInForce, Refreshed, TellPrice};
 use api::problem::ErrorBody;
@@ -25,6 +25,7 @@ fn written() -> String {
         .register::<ErrorBody>()
         .register::<Key>()
         .register::<NewKey>()
+        .register::<KeyCheck>()
         .register::<Pass>()
         .register::<NewPass>()
         .register::<MadePass>()
