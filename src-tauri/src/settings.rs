@@ -1,7 +1,8 @@
 //! What is in force: configuration, passes and prices, and everyone who holds a copy of them.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use api::alerts::AlertDesk;
 use api::keys::KeyRing;
@@ -14,8 +15,9 @@ use axum::Router;
 use gateway::{PassInfo, PassTable, Snapshot, Timeouts};
 use meter::Timestamp;
 use meter::price::Book;
-use store::{Ledger, PassBook, Questions, Scope};
+use store::{Ledger, PassBook, Questions, Scope, StoreError};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::alert_book::AlertBook;
 use crate::config::{Config, PriceRefresh};
@@ -34,6 +36,10 @@ pub(crate) struct Settings {
     pub(crate) home: Home,
     pub(crate) ledger: Arc<Ledger>,
     passes: RwLock<PassBook>,
+    /// What cuts the calls of each pass, by its row.
+    cuts: Mutex<HashMap<i64, CancellationToken>>,
+    /// What workspaces are called now, by the names they had.
+    workspaces: RwLock<HashMap<Box<str>, Box<str>>>,
     own_prices: OwnPrices,
     /// Held while prices are fetched, so that two never overtake each other.
     refreshing: tokio::sync::Mutex<()>,
@@ -61,6 +67,8 @@ impl Settings {
             home,
             ledger,
             passes,
+            cuts: Mutex::default(),
+            workspaces: RwLock::default(),
             own_prices,
             refreshing,
             exchange,
@@ -95,14 +103,20 @@ impl Settings {
     /// Reads what may have changed and hands it out. While the ledger cannot be read, what
     /// was known stays in force.
     fn renew(&self) {
-        match self.ledger.pass_book() {
-            Ok(book) => *self.passes.write().unwrap_or_else(PoisonError::into_inner) = book,
-            Err(error) => tracing::error!("could not read the passes: {error}"),
+        if let Err(error) = self.renew_names() {
+            tracing::error!("could not read the passes: {error}");
         }
         if let Err(error) = self.own_prices.renew(&self.home, &self.config) {
             tracing::error!("the prices stay as they were: {error:#}");
         }
         self.publish.send_replace(Arc::new(self.snapshot()));
+    }
+
+    fn renew_names(&self) -> Result<(), StoreError> {
+        let (passes, workspaces) = (self.ledger.pass_book()?, self.ledger.workspace_names()?);
+        *self.passes.write().unwrap_or_else(PoisonError::into_inner) = passes;
+        *self.workspaces.write().unwrap_or_else(PoisonError::into_inner) = workspaces;
+        Ok(())
     }
 
     /// Reads the user's own prices anew, puts them in force and hands them out; or hands out
@@ -162,13 +176,15 @@ impl Settings {
     fn snapshot(&self) -> Snapshot {
         let mut passes = PassTable::default();
         let book = self.passes.read().unwrap_or_else(PoisonError::into_inner);
+        let mut cuts = self.cuts.lock().unwrap_or_else(PoisonError::into_inner);
         for (hash, pass) in book.iter().filter(|(_, pass)| pass.revoked.is_none()) {
             let info = PassInfo {
                 label: pass.label.clone(),
                 workspace: pass.workspace.clone(),
                 may_call: pass.scopes.contains(&Scope::Call),
                 expires_at: pass.expires,
-                ..PassInfo::default()
+                allowance: pass.allowance.clone(),
+                cut: cuts.entry(pass.id).or_default().clone(),
             };
             passes.insert(hash, info);
         }
@@ -176,6 +192,7 @@ impl Settings {
             providers: self.config.providers.clone(),
             default_provider: self.config.default_provider.clone(),
             passes,
+            workspaces: self.workspaces.read().unwrap_or_else(PoisonError::into_inner).clone(),
             allowed_hosts: self.config.allowed_hosts.clone(),
             usage_assist: self.config.usage_assist,
             trace_upstream: self.config.otlp.as_ref().is_some_and(|otlp| otlp.propagate),
@@ -227,6 +244,16 @@ impl Settings {
         }
     }
 
+    /// Cuts what runs under a pass. It is revoked, so that nobody needs its token any more.
+    fn cut_pass(&self, label: &str) {
+        let book = self.passes.read().unwrap_or_else(PoisonError::into_inner);
+        let Some((_, pass)) = book.iter().find(|(_, pass)| *pass.label == *label) else { return };
+        let cut = self.cuts.lock().unwrap_or_else(PoisonError::into_inner).remove(&pass.id);
+        if let Some(cut) = cut {
+            cut.cancel();
+        }
+    }
+
     fn scopes_of(&self, secret: &str) -> Option<Vec<Scope>> {
         let book = self.passes.read().unwrap_or_else(PoisonError::into_inner);
         book.find(secret, now()).map(|pass| pass.scopes.clone())
@@ -239,11 +266,12 @@ impl Settings {
         self.ledger.on_changed(move || revision.send_modify(|revision| *revision += 1));
         let (home, on_change, scopes) = (self.home.clone(), Arc::clone(self), Arc::clone(self));
         let (prices, exchange, tells) = (Arc::clone(self), Arc::clone(self), Arc::clone(self));
-        let status = Arc::clone(self);
+        let (status, cuts) = (Arc::clone(self), Arc::clone(self));
         let router = api::router::router(Desk {
             readers: Readers::new(Box::new(move || Questions::open(home.path()))),
             ledger: Arc::clone(&self.ledger),
             on_change: Arc::new(move || on_change.renew()),
+            cut_pass: Arc::new(move |label| cuts.cut_pass(label)),
             scopes: Arc::new(move |secret| scopes.scopes_of(secret)),
             prices: Arc::new(move |hash| prices.prices(hash)),
             keys: Arc::clone(&self.keys) as Arc<dyn KeyRing>,

@@ -22,6 +22,7 @@ mod show;
 mod table;
 mod usage;
 mod words;
+mod workspaces;
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -75,6 +76,7 @@ enum Command {
     Alerts(alerts::AlertsArgs),
     Keys(keys::KeysArgs),
     Passes(passes::PassesArgs),
+    Workspaces(workspaces::WorkspacesArgs),
     Prices(prices::PricesArgs),
     Reprice(reprice::RepriceArgs),
     Exchange(exchange::ExchangeArgs),
@@ -106,6 +108,7 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Alerts(args)) => args.run(),
         Some(Command::Keys(args)) => args.run(),
         Some(Command::Passes(args)) => args.run(),
+        Some(Command::Workspaces(args)) => args.run(),
         Some(Command::Prices(args)) => args.run(),
         Some(Command::Reprice(args)) => args.run(),
         Some(Command::Exchange(args)) => args.run(),

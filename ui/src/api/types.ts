@@ -558,8 +558,22 @@ export type MeasureUnit =
 /**  Requests. */
 "requests";
 
+/**  A workspace and the one it is to be counted in, past calls too. */
+export type MergeWorkspace = {
+	/**  The one that ends. */
+	workspace: string,
+	/**  The one that stays. */
+	into: string,
+};
+
 /**  Exact decimal text; never to be put through a float. */
 export type Money = string;
+
+/**  A workspace to be put away or brought back. */
+export type NamedWorkspace = {
+	/**  Its name. */
+	workspace: string,
+};
 
 /**  A key to be stored. */
 export type NewKey = {
@@ -586,6 +600,10 @@ export type NewPass = {
 	workspace: string | null,
 	/**  What it may do; `call` if left out. */
 	scopes: string[] | null,
+	/**  The providers it may be used for; any if left out. */
+	providers?: string[],
+	/**  The models it may be used for, each its name or a beginning and `*`; any if left out. */
+	models?: string[],
 	/**  When it ends by itself; never if left out. */
 	expires: Timestamp | null,
 };
@@ -648,6 +666,10 @@ export type Pass = {
 	workspace: string,
 	/**  What it may do: `call`, `usage:read`, `manage`. */
 	scopes: string[],
+	/**  The providers it may be used for; none named: any. */
+	providers: string[],
+	/**  The models it may be used for, each its name or a beginning and `*`; none named: any. */
+	models: string[],
 	/**  When it was made. */
 	created_at: Timestamp,
 	/**  When it was last shown, to the minute. */
@@ -656,6 +678,20 @@ export type Pass = {
 	expires: Timestamp | null,
 	/**  When it was taken back. */
 	revoked: Timestamp | null,
+};
+
+/**  All that can be changed about a pass, as it is to be from now on. */
+export type PassTerms = {
+	/**  Its name, also on the receipts it left. */
+	label: string,
+	/**  What its calls are counted in. */
+	workspace: string,
+	/**  The providers it may be used for; none: any. */
+	providers: string[],
+	/**  The models it may be used for; none: any. */
+	models: string[],
+	/**  When it ends by itself; null: never. */
+	expires: Timestamp | null,
 };
 
 /**  Why a receipt is passed over. */
@@ -928,6 +964,14 @@ export type Refreshed = {
 	book_hash: string,
 };
 
+/**  A workspace and the name it is to have. */
+export type RenameWorkspace = {
+	/**  What it is called now. */
+	workspace: string,
+	/**  What it is to be called. */
+	to: string,
+};
+
 /**  A cost that the provider itself stated. */
 export type ReportedCost = {
 	/**  How much. */
@@ -1170,3 +1214,17 @@ export type Verdict =
 "unreachable" | 
 /**  It documents no call that needs a valid key and costs nothing, so nobody asked. */
 "untested";
+/**  One workspace. */
+export type Workspace = {
+	/**  What it is called now. */
+	name: string,
+	/**  Names that lead here, because it was called so or was merged into this. */
+	former_names: string[],
+	/**  When its newest call began. */
+	last_used: Timestamp | null,
+	/**
+	 *  When it was put away, if it is: lists and choices leave it out, totals count it, and its
+	 *  next call brings it back.
+	 */
+	archived: Timestamp | null,
+};

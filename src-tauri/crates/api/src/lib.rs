@@ -26,3 +26,4 @@ pub mod router;
 pub mod standing;
 pub mod status;
 mod workbook;
+pub mod workspaces;

@@ -112,8 +112,14 @@ impl From<StoreError> for Problem {
             | StoreError::Unavailable
             | StoreError::Damaged
             | StoreError::Sqlite(_) => Code::LedgerUnavailable,
-            StoreError::PassExists { .. } => Code::Conflict,
-            StoreError::NoSuchPass { .. } => Code::NotFound,
+            StoreError::PassExists { .. }
+            | StoreError::PassRevoked { .. }
+            | StoreError::WorkspaceExists { .. }
+            | StoreError::MergedIntoItself { .. }
+            | StoreError::DemoWorkspace => Code::Conflict,
+            StoreError::NoSuchPass { .. }
+            | StoreError::NoSuchWorkspace { .. }
+            | StoreError::FormerWorkspace { .. } => Code::NotFound,
             StoreError::NoRandomness(_) => Code::Internal,
         };
         let sentence = error.to_string();

@@ -27,7 +27,7 @@ use crate::problem::{Code, Problem};
 use crate::query::{Query, Question};
 use crate::readers::{Readers, stumbled};
 use crate::status::GateStatus;
-use crate::{download, events, passes, prices, question, reprice, status};
+use crate::{download, events, passes, prices, question, reprice, status, workspaces};
 
 /// What the time is.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -59,6 +59,8 @@ pub struct Desk {
     /// Called after passes or settings have changed, before that is answered: whoever holds a
     /// copy renews it.
     pub on_change: Arc<dyn Fn() + Send + Sync>,
+    /// Cuts what runs under the pass with this label, which has just been revoked.
+    pub cut_pass: Arc<dyn Fn(&str) + Send + Sync>,
     /// What a shown secret may do.
     pub scopes: Scopes,
     /// Who keeps the user's provider keys.
@@ -135,10 +137,12 @@ pub fn router(desk: Desk) -> Router {
         .route("/api/v1/events", get(changes))
         .route("/api/v1/status", get(status::status))
         .route("/metrics", get(metrics::metrics))
+        .merge(workspaces::reading())
         .merge(prices::reading())
         .merge(alerts::resource::reading())
         .route_layer(middleware::from_fn_with_state(guard(Scope::UsageRead), check));
     let managing = passes::routes()
+        .merge(workspaces::managing())
         .merge(prices::managing())
         .merge(keys::routes())
         .merge(reprice::routes())

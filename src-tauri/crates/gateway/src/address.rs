@@ -3,11 +3,9 @@
 
 use http::HeaderMap;
 use meter::provider::percent_decode;
+use meter::receipt::workspace_name;
 
 use crate::snapshot::Snapshot;
-
-/// Longest workspace name taken from a path or header, in bytes.
-const WORKSPACE_LIMIT: usize = 64;
 
 /// A path, taken apart.
 #[derive(Debug, PartialEq, Eq)]
@@ -63,13 +61,6 @@ fn bare_provider<'s>(
         provider.owns_bare(path) || header.is_some_and(|name| headers.contains_key(name))
     });
     owner.map(|provider| &*provider.id)
-}
-
-/// A workspace's name: printable and bounded, or none.
-pub(crate) fn workspace_name(text: &str) -> Option<Box<str>> {
-    let text = text.trim();
-    let fits = !text.is_empty() && text.len() <= WORKSPACE_LIMIT;
-    (fits && !text.chars().any(char::is_control)).then(|| text.into())
 }
 
 #[cfg(test)]

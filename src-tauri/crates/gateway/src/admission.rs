@@ -4,7 +4,7 @@
 use http::request::Parts;
 use http::{Method, StatusCode, header};
 use meter::provider::{Auth, Provider, Route};
-use meter::receipt::{Billing, DEMO_WORKSPACE, Receipt, TraceParent};
+use meter::receipt::{Billing, DEMO_WORKSPACE, Receipt, TraceParent, workspace_name};
 use meter::{ReceiptId, Timestamp};
 
 use crate::clock::Began;
@@ -53,7 +53,7 @@ pub(crate) fn draft(id: ReceiptId, began: &Began, parts: &Parts) -> Receipt {
     receipt.trace_id = headers::trace_parent(&parts.headers).map(|of| of.trace_id_text().into());
     receipt.tags = headers::tags(&parts.headers).collect();
     let named = parts.headers.get(headers::WORKSPACE).and_then(|value| value.to_str().ok());
-    if let Some(workspace) = named.and_then(address::workspace_name) {
+    if let Some(workspace) = named.and_then(workspace_name) {
         receipt.workspace = workspace;
     }
     receipt
@@ -130,6 +130,9 @@ pub(crate) fn admit<'a>(
     if case.receipt.billing == Billing::Byok && shown.begins_with_any(&provider.subscription_tokens)
     {
         case.receipt.billing = Billing::Subscription;
+    }
+    if let Some(now) = snapshot.workspaces.get(&case.receipt.workspace) {
+        case.receipt.workspace = now.clone();
     }
     if provider.id.as_ref() == DEMO {
         case.receipt.workspace = DEMO_WORKSPACE.into();

@@ -22,6 +22,8 @@ pub struct Snapshot {
     pub default_provider: Box<str>,
     /// The local access secrets that are known.
     pub passes: PassTable,
+    /// What workspaces are called now that clients may still name as they were.
+    pub workspaces: HashMap<Box<str>, Box<str>>,
     /// The provider secrets that may be put in for a pass.
     pub keys: KeyTable,
     /// Values of `Host` that are ours besides the loopback names, as `host:port`.
@@ -44,6 +46,7 @@ impl Default for Snapshot {
             providers: Providers::built_in().clone(),
             default_provider: "openai".into(),
             passes: PassTable::default(),
+            workspaces: HashMap::new(),
             keys: KeyTable::default(),
             allowed_hosts: Vec::new(),
             require_pass: false,

@@ -253,6 +253,28 @@ async fn calls_are_attributed_by_pass_then_path_then_header() {
 }
 
 #[tokio::test]
+async fn a_workspace_by_its_former_name_is_counted_under_the_new_one() {
+    let (address, _got) = answering(json("200 OK", "{}")).await;
+    let mut rig = Rig::with(Limits::default(), |snapshot| {
+        snapshot.providers.insert(keyless("up", &format!("http://{address}")));
+        for (was, now) in [("old", "new"), ("personal", "home")] {
+            snapshot.workspaces.insert(was.into(), now.into());
+        }
+    })
+    .await;
+    for (path, headers, workspace) in [
+        ("/w/old/up/v1/chat/completions", "", "new"),
+        ("/up/v1/chat/completions", "x-tollgate-workspace: old\r\n", "new"),
+        ("/up/v1/chat/completions", "", "home"),
+        ("/w/old/demo/v1/chat/completions", "", "demo"),
+        ("/w/other/up/v1/chat/completions", "", "other"),
+    ] {
+        assert_eq!(rig.exchange(post(path, headers)).await.status(), 200);
+        assert_eq!(&*rig.receipt().await.workspace, workspace, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn where_a_pass_is_required_nothing_else_opens() {
     let (address, mut got): (SocketAddr, _) = answering(json("200 OK", "{}")).await;
     let mut rig = Rig::with(Limits::default(), |snapshot| {

@@ -20,6 +20,7 @@ use crate::seal::{SealsLeft, seal};
 use crate::settlement;
 use crate::standing::Standing;
 use crate::tally::Tally;
+use crate::workspaces::PutAway;
 
 /// The open ledger, for the one who writes it.
 pub(crate) struct Books {
@@ -28,6 +29,8 @@ pub(crate) struct Books {
     pub(crate) glossary: Glossary,
     lanes: HashMap<Lane, LaneId>,
     passes_seen: HashMap<Box<str>, i64>,
+    /// Absent: to be read anew.
+    pub(crate) put_away: Option<PutAway>,
     /// The youngest receipt seen, in milliseconds since 1970.
     newest_ms: i64,
     /// When there may be a cell to seal.
@@ -55,7 +58,12 @@ const ADD_AWAITED: &str = "INSERT INTO awaited (job, ordinal) VALUES (?1, ?2)";
 pub(crate) const TRIM_ARRIVALS: &str =
     "DELETE FROM arrival WHERE seq <= (SELECT max(seq) FROM arrival) - 10000";
 pub(crate) const PASS_USED: &str = "UPDATE pass SET last_used = max(coalesce(last_used, 0), ?2)
-    WHERE label = ?1";
+    WHERE label = coalesce(
+        (SELECT now.text FROM name AS was
+            JOIN alias ON alias.sort = 0 AND alias.name = was.id
+            JOIN name AS now ON now.id = alias.now
+            WHERE was.text = ?1),
+        ?1)";
 
 /// Lanes have a practical end; a client that makes up model names does not.
 const MOST_CACHED: usize = 20_000;
@@ -72,6 +80,7 @@ impl Books {
             glossary: Glossary::default(),
             lanes: HashMap::new(),
             passes_seen: HashMap::new(),
+            put_away: None,
             newest_ms: 0,
             next_seal_ms: 0,
         })
@@ -93,6 +102,7 @@ impl Books {
             self.names.forget();
             self.lanes.clear();
             self.passes_seen.clear();
+            self.put_away = None;
             self.next_seal_ms = 0;
         }
         done
@@ -156,6 +166,7 @@ impl Books {
         }
         self.add_satellites(receipt)?;
         self.pass_used(receipt)?;
+        self.brought_back(receipt)?;
         cells.add(ordinal, lane, &Tally::of(receipt));
         recorded.new += 1;
         Ok(())

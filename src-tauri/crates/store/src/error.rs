@@ -76,6 +76,49 @@ pub enum StoreError {
         /// The label.
         label: Box<str>,
     },
+    /// A revoked pass stays as it was.
+    #[error("the pass `{label}` is revoked\nhint: make a new one with `tollgate passes add`")]
+    PassRevoked {
+        /// The label.
+        label: Box<str>,
+    },
+    /// No call was ever counted in it, and no pass is.
+    #[error("there is no workspace `{name}`\nhint: `tollgate workspaces list` shows them")]
+    NoSuchWorkspace {
+        /// The name.
+        name: Box<str>,
+    },
+    /// It has another name since it was renamed or merged.
+    #[error("the workspace `{name}` is called `{now}` now\nhint: use that name")]
+    FormerWorkspace {
+        /// The name it had.
+        name: Box<str>,
+        /// The name it has.
+        now: Box<str>,
+    },
+    /// Another workspace has this name, or had it and is still reached by it.
+    #[error(
+        "the name `{name}` belongs to another workspace\n\
+         hint: to count both as one, run `tollgate workspaces merge \"{from}\" \"{name}\"`"
+    )]
+    WorkspaceExists {
+        /// The name.
+        name: Box<str>,
+        /// The workspace that was to be called so.
+        from: Box<str>,
+    },
+    /// There is nothing to merge.
+    #[error("`{name}` cannot be merged into itself\nhint: name two workspaces")]
+    MergedIntoItself {
+        /// Its name.
+        name: Box<str>,
+    },
+    /// The demonstration's workspace is not the user's.
+    #[error(
+        "the workspace `demo` is the demonstration's and stays as it is\n\
+         hint: no total counts it unless asked"
+    )]
+    DemoWorkspace,
     /// The system has no randomness to give, so no secret can be made.
     #[error("the system gives no randomness: {0}")]
     NoRandomness(getrandom::Error),

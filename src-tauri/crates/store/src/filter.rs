@@ -8,6 +8,7 @@ use meter::receipt::{Kind, Status};
 use meter::{ReceiptId, Timestamp};
 use rusqlite::Connection;
 
+use crate::alias::{Aliases, Sort};
 use crate::lane::{Lane, LaneId};
 use crate::names::{self, NameId};
 use crate::receipt_row::Lanes;
@@ -98,8 +99,8 @@ impl Selection {
             models: names(&filter.models)?,
             providers: names(&filter.providers)?,
             keys: names(&filter.keys)?,
-            passes: names(&filter.passes)?,
-            workspaces: names(&filter.workspaces)?,
+            passes: names(&filter.passes)?.by_todays_name(Sort::Pass, lanes.aliases()),
+            workspaces: names(&filter.workspaces)?.by_todays_name(Sort::Workspace, lanes.aliases()),
             clients: names(&filter.clients)?,
             filter,
         };
@@ -148,6 +149,11 @@ impl Wanted {
     fn of(texts: &[String], db: &Connection) -> rusqlite::Result<Self> {
         let ids = texts.iter().filter_map(|text| names::find(db, text).transpose());
         Ok(Self { any: texts.is_empty(), ids: ids.collect::<Result<_, _>>()? })
+    }
+
+    /// A name that something had once finds it as well.
+    fn by_todays_name(self, sort: Sort, aliases: &Aliases) -> Self {
+        Self { ids: self.ids.into_iter().map(|id| aliases.now(sort, id)).collect(), ..self }
     }
 
     fn has(&self, id: NameId) -> bool {

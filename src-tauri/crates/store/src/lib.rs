@@ -4,6 +4,7 @@
 //! are recorded through [`Recorder`]; questions are answered by [`Questions`] over a
 //! connection of their own, with or without a running process.
 
+mod alias;
 mod books;
 mod codes;
 mod detail;
@@ -41,6 +42,7 @@ mod upkeep;
 mod usage;
 mod usage_shape;
 mod walk;
+mod workspaces;
 mod writer;
 
 pub use error::StoreError;
@@ -49,10 +51,11 @@ pub use filter::{Demo, Filter, StatusFilter};
 pub use health::Health;
 pub use histogram::Histogram;
 pub use ledger::{Ledger, Recorder, Ticket};
-pub use passes::{NewPass, Pass, PassBook, PassSecret, Scope};
+pub use passes::{NewPass, Pass, PassBook, PassSecret, PassTerms, Scope};
 pub use questions::{Arrival, Questions};
 pub use reprice::{Change, Depth, Reprice, Repricing, Sum};
 pub use settlement::Settled;
 pub use standing::Standing;
 pub use upkeep::Verified;
 pub use usage::{Dimension, TableRow, Usage};
+pub use workspaces::Workspace;

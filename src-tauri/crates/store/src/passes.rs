@@ -5,14 +5,16 @@ use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
-use meter::Timestamp;
-use rusqlite::{Connection, Row, params};
+use meter::{Allowance, Timestamp};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::alias::{self, Aliases, Sort};
 use crate::books::Books;
 use crate::error::StoreError;
 use crate::ledger::Ledger;
+use crate::names;
 use crate::questions::Questions;
 
 /// What a pass lets its holder do.
@@ -69,12 +71,14 @@ impl FromStr for Scope {
 pub struct Pass {
     /// Its row.
     pub id: i64,
-    /// Its name on receipts; never used twice.
+    /// Its name on receipts; no other pass ever had it.
     pub label: Box<str>,
     /// What its calls are counted in.
     pub workspace: Box<str>,
     /// What it may do.
     pub scopes: Vec<Scope>,
+    /// What it may be used for.
+    pub allowance: Allowance,
     /// When it was made.
     pub created_at: Timestamp,
     /// When a call last showed it, to the minute.
@@ -101,6 +105,21 @@ pub struct NewPass {
     pub workspace: Box<str>,
     /// What it may do.
     pub scopes: Vec<Scope>,
+    /// What it may be used for.
+    pub allowance: Allowance,
+    /// When it ends, if ever.
+    pub expires: Option<Timestamp>,
+}
+
+/// What can be changed about a pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassTerms {
+    /// Its name, also on the receipts it left.
+    pub label: Box<str>,
+    /// What its calls are counted in.
+    pub workspace: Box<str>,
+    /// What it may be used for.
+    pub allowance: Allowance,
     /// When it ends, if ever.
     pub expires: Option<Timestamp>,
 }
@@ -160,7 +179,14 @@ impl PassBook {
 
 const ADD: &str = "INSERT INTO pass (label, workspace, scopes, hash, created_at, expires)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-const EXISTS: &str = "SELECT 1 FROM pass WHERE label = ?1";
+const FIND: &str = "SELECT id, revoked FROM pass WHERE label = ?1";
+const CHANGE: &str = "UPDATE pass SET label = ?2, workspace = ?3, expires = ?4 WHERE id = ?1";
+const LIMITS: &str = "SELECT pass, sort, text FROM pass_limit ORDER BY pass, sort, text";
+const LIMIT: &str = "INSERT OR IGNORE INTO pass_limit (pass, sort, text) VALUES (?1, ?2, ?3)";
+const LIFT_LIMITS: &str = "DELETE FROM pass_limit WHERE pass = ?1";
+/// The sorts of limits.
+const PROVIDER: i64 = 0;
+const MODEL: i64 = 1;
 const REVOKE: &str = "UPDATE pass SET revoked = coalesce(revoked, ?2) WHERE label = ?1";
 const LIST: &str = "SELECT id, label, workspace, scopes, created_at, last_used, expires,
         revoked, hash
@@ -173,6 +199,12 @@ impl Ledger {
         let hash = hash(secret.expose());
         let pass = self.write(move |books| add(books, new, hash, now))?;
         Ok((pass, secret))
+    }
+
+    /// Changes a pass. Its secret stays; what runs under it goes on as it began.
+    pub fn change_pass(&self, label: &str, terms: PassTerms) -> Result<Pass, StoreError> {
+        let label: Box<str> = label.into();
+        self.write(move |books| change(books, label, terms))
     }
 
     /// Takes a pass back, for good. Its label stays on the receipts it left.
@@ -208,10 +240,11 @@ impl Questions {
 }
 
 fn add(books: &mut Books, new: NewPass, hash: Hash, now: Timestamp) -> Result<Pass, StoreError> {
-    let NewPass { label, workspace, scopes, expires } = new;
-    if books.db.prepare(EXISTS)?.exists([&label])? {
+    let NewPass { label, workspace, scopes, allowance, expires } = new;
+    if is_taken(books, &label, None)? {
         return Err(StoreError::PassExists { label });
     }
+    let workspace = todays(books, workspace)?;
     let bits = scopes.iter().fold(0, |bits, scope| bits | scope.bit());
     let id = books.db.prepare(ADD)?.insert(params![
         label,
@@ -221,9 +254,69 @@ fn add(books: &mut Books, new: NewPass, hash: Hash, now: Timestamp) -> Result<Pa
         now.millis(),
         expires.map(Timestamp::millis)
     ])?;
-    let scopes = of_bits(bits);
-    let (last_used, revoked) = (None, None);
-    Ok(Pass { id, label, workspace, scopes, created_at: now, last_used, expires, revoked })
+    limit(books, id, &allowance)?;
+    find(books, label)
+}
+
+fn change(books: &mut Books, label: Box<str>, terms: PassTerms) -> Result<Pass, StoreError> {
+    let found = books.db.prepare(FIND)?.query_row([&label], |row| Ok((row.get(0)?, row.get(1)?)));
+    let (id, revoked): (i64, Option<i64>) = match found.optional()? {
+        Some(found) => found,
+        None => return Err(StoreError::NoSuchPass { label }),
+    };
+    if revoked.is_some() {
+        return Err(StoreError::PassRevoked { label });
+    }
+    if is_taken(books, &terms.label, Some(&label))? {
+        return Err(StoreError::PassExists { label: terms.label });
+    }
+    let workspace = todays(books, terms.workspace)?;
+    let expires = terms.expires.map(Timestamp::millis);
+    books.db.execute(CHANGE, params![id, terms.label, workspace, expires])?;
+    if terms.label != label {
+        let from = books.names.intern(&books.db, &label)?;
+        let to = books.names.intern(&books.db, &terms.label)?;
+        alias::lead(&books.db, Sort::Pass, from, to)?;
+    }
+    books.db.execute(LIFT_LIMITS, [id])?;
+    limit(books, id, &terms.allowance)?;
+    find(books, terms.label)
+}
+
+/// Whether another pass than `but` has this label, or ever had it.
+fn is_taken(books: &Books, label: &str, but: Option<&str>) -> Result<bool, StoreError> {
+    if Some(label) != but && books.db.prepare(FIND)?.exists([label])? {
+        return Ok(true);
+    }
+    let Some(name) = names::find(&books.db, label)? else { return Ok(false) };
+    let now = Aliases::read(&books.db)?.now(Sort::Pass, name);
+    if now == name {
+        return Ok(false);
+    }
+    Ok(books.glossary.text(&books.db, now)?.as_deref() != but)
+}
+
+/// A workspace by the name it has now.
+fn todays(books: &Books, workspace: Box<str>) -> Result<Box<str>, StoreError> {
+    let Some(name) = names::find(&books.db, &workspace)? else { return Ok(workspace) };
+    let now = Aliases::read(&books.db)?.now(Sort::Workspace, name);
+    Ok(books.glossary.text(&books.db, now)?.unwrap_or(workspace))
+}
+
+fn limit(books: &Books, id: i64, allowance: &Allowance) -> rusqlite::Result<()> {
+    let mut add = books.db.prepare(LIMIT)?;
+    for provider in &allowance.providers {
+        add.execute(params![id, PROVIDER, provider])?;
+    }
+    for model in &allowance.models {
+        add.execute(params![id, MODEL, model.as_str()])?;
+    }
+    Ok(())
+}
+
+fn find(books: &Books, label: Box<str>) -> Result<Pass, StoreError> {
+    let found = list(&books.db)?.into_iter().find(|(pass, _)| pass.label == label);
+    found.map(|(pass, _)| pass).ok_or(StoreError::NoSuchPass { label })
 }
 
 fn of_bits(bits: i64) -> Vec<Scope> {
@@ -235,8 +328,22 @@ fn book(db: &Connection) -> Result<PassBook, StoreError> {
     Ok(PassBook { by_hash })
 }
 
-fn list(db: &Connection) -> rusqlite::Result<Vec<(Pass, Hash)>> {
-    db.prepare(LIST)?.query_map([], read)?.collect()
+fn list(db: &Connection) -> Result<Vec<(Pass, Hash)>, StoreError> {
+    let mut passes: Vec<(Pass, Hash)> =
+        db.prepare(LIST)?.query_map([], read)?.collect::<Result<_, _>>()?;
+    let mut limits = db.prepare(LIMITS)?;
+    let mut limits = limits.query([])?;
+    while let Some(row) = limits.next()? {
+        let (id, text): (i64, String) = (row.get(0)?, row.get(2)?);
+        let Some((pass, _)) = passes.iter_mut().find(|(pass, _)| pass.id == id) else { continue };
+        match row.get(1)? {
+            PROVIDER => pass.allowance.providers.push(text.into()),
+            // A limit that cannot be read must not fall away: then nothing could be told.
+            MODEL => pass.allowance.models.push(text.parse().map_err(|_| StoreError::Damaged)?),
+            _ => return Err(StoreError::Damaged),
+        }
+    }
+    Ok(passes)
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<(Pass, Hash)> {
@@ -246,6 +353,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<(Pass, Hash)> {
         label: row.get(1)?,
         workspace: row.get(2)?,
         scopes: of_bits(row.get(3)?),
+        allowance: Allowance::default(),
         created_at: Timestamp::from_millis(row.get(4)?),
         last_used: instant(row.get(5)?),
         expires: instant(row.get(6)?),

@@ -4,7 +4,7 @@ use rusqlite::{Connection, params_from_iter};
 
 use crate::{
     books, lane, names, questions, receipt_row, rollup, schema, seal, settlement, upkeep, usage,
-    walk,
+    walk, workspaces,
 };
 
 /// How SQLite goes about a statement, a line a step.
@@ -52,6 +52,8 @@ fn no_question_and_no_write_scans_a_table_or_sorts() {
         settlement::MOVE,
         books::TRIM_ARRIVALS,
         books::PASS_USED,
+        workspaces::LAST_OF_LANE,
+        workspaces::RESTORE,
         upkeep::DAYS,
         upkeep::ROLLUP_DAYS,
         upkeep::OF_DAY,

@@ -169,8 +169,8 @@ impl Questions {
         self.lanes.borrow()
     }
 
-    fn refresh(&self) -> Result<(), StoreError> {
-        Ok(self.lanes.borrow_mut().refresh(&self.db)?)
+    pub(crate) fn refresh(&self) -> Result<(), StoreError> {
+        Ok(self.lanes.borrow_mut().refresh_shown(&self.db)?)
     }
 
     pub(crate) fn page(

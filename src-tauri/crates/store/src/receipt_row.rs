@@ -6,6 +6,7 @@ use meter::receipt::{Receipt, Settlement};
 use meter::{Money, ReceiptId};
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use crate::alias::Aliases;
 use crate::detail::take_detail;
 use crate::lane::{self, Lane, LaneId};
 use crate::lines::take_settlement;
@@ -29,11 +30,13 @@ pub(crate) fn id(db: &Connection, ordinal: i64) -> rusqlite::Result<Option<Recei
 }
 
 /// Every lane read so far. Lanes never change and are never removed, so a lane read once
-/// stays true.
+/// stays true; only the names that passes and workspaces in it are shown under may change.
 #[derive(Default)]
 pub(crate) struct Lanes {
     by_id: HashMap<LaneId, Lane>,
     last: LaneId,
+    /// None on the writing side, which deals in names as they stand on receipts.
+    aliases: Aliases,
 }
 
 impl Lanes {
@@ -43,10 +46,24 @@ impl Lanes {
         let mut rows = rows.query([self.last])?;
         while let Some(row) = rows.next()? {
             let (id, lane) = Lane::from_row(row)?;
-            self.by_id.insert(id, lane);
+            self.by_id.insert(id, self.aliases.shown(lane));
             self.last = id;
         }
         Ok(())
+    }
+
+    /// The same, with every lane under the names of today.
+    pub(crate) fn refresh_shown(&mut self, db: &Connection) -> Result<(), UnpackError> {
+        let aliases = Aliases::read(db)?;
+        if aliases != self.aliases {
+            *self = Self { aliases, ..Self::default() };
+        }
+        self.refresh(db)
+    }
+
+    /// What names lead on.
+    pub(crate) fn aliases(&self) -> &Aliases {
+        &self.aliases
     }
 
     pub(crate) fn get(&self, id: LaneId) -> Result<&Lane, UnpackError> {

@@ -16,6 +16,7 @@ pub(crate) const FILE: &str = "ledger.db";
 const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_ledger.sql"),
     include_str!("../migrations/0002_sealed_rollups.sql"),
+    include_str!("../migrations/0003_passes_and_workspaces.sql"),
 ];
 
 /// `TOLL`, so that `file` and other programs can tell what it is.

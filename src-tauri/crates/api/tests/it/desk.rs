@@ -10,7 +10,7 @@ use api::period::Here;
 use api::problem::{Code, Problem};
 use api::readers::Readers;
 use api::router::{Desk, router};
-use api::status::{GateStatus, LedgerStatus};
+use api::status::{GateStatus, LedgerStatus, ProviderStatus};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, Response, StatusCode};
@@ -115,7 +115,13 @@ fn a_status() -> GateStatus {
         default_provider: "openai".to_owned(),
         usage_assist: true,
         otlp: None,
-        providers: Vec::new(),
+        providers: vec![ProviderStatus {
+            id: "openai".to_owned(),
+            name: "OpenAI".to_owned(),
+            base_url: None,
+            auth: "bearer".to_owned(),
+            kind: "hosted".to_owned(),
+        }],
     }
 }
 
@@ -126,6 +132,7 @@ fn desk(home: &Path, ledger: &Arc<Ledger>) -> Desk {
         readers: Readers::new(Box::new(move || Questions::open(&home))),
         ledger: Arc::clone(ledger),
         on_change: Arc::new(|| {}),
+        cut_pass: Arc::new(|_| {}),
         scopes: Arc::new(move |secret| {
             let book = book.pass_book().expect("the ledger answers");
             book.find(secret, at(NOW)).map(|pass| pass.scopes.clone())

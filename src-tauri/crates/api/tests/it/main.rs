@@ -7,3 +7,4 @@ mod questions;
 mod reprice;
 mod scopes;
 mod typescript;
+mod workspaces;

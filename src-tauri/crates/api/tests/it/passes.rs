@@ -11,6 +11,7 @@ fn office() -> (Office, String) {
         label: "boss".into(),
         workspace: "personal".into(),
         scopes: vec![Scope::Manage],
+        allowance: meter::Allowance::default(),
         expires: None,
     };
     let (_, secret) = office.ledger.add_pass(new, at(NOW)).expect("the ledger takes a pass");
@@ -59,6 +60,10 @@ async fn a_pass_that_cannot_be_is_refused_in_words() {
         (r#"{"label":"x","scopes":[]}"#, "bad_body"),
         (r#"{"label":"x","scopes":["root"]}"#, "bad_body"),
         (r#"{"label":"x","role":"admin"}"#, "bad_body"),
+        (r#"{"label":"x","providers":["opnai"]}"#, "bad_body"),
+        (r#"{"label":"x","models":["*-mini"]}"#, "bad_body"),
+        (r#"{"label":"x","models":[""]}"#, "bad_body"),
+        (r#"{"label":"x","workspace":"a\u202eb"}"#, "bad_body"),
         (r#"{"label":"boss"}"#, "conflict"),
     ] {
         let refused = office.ask(Method::POST, "/api/v1/passes", Some(&boss), body).await;
@@ -66,4 +71,36 @@ async fn a_pass_that_cannot_be_is_refused_in_words() {
     }
     let stranger = office.ask(Method::DELETE, "/api/v1/passes/nobody", Some(&boss), "").await;
     assert_eq!((stranger.status, &*stranger.code()), (StatusCode::NOT_FOUND, "not_found"));
+}
+
+#[tokio::test]
+async fn the_terms_of_a_pass_are_changed_as_a_whole() {
+    let (office, boss) = office();
+    let body = r#"{"label":"ci","models":["gpt-4o*"],"workspace":"my lab"}"#;
+    let made = office.ask(Method::POST, "/api/v1/passes", Some(&boss), body).await.json();
+    assert_eq!((&made["models"][0], &made["providers"][0]), (&"gpt-4o*".into(), &().into()));
+    let body = r#"{"label":"build","workspace":"lab","providers":["openai"],"models":[],"expires":"2027-01-01T00:00:00Z"}"#;
+    let put = office.ask(Method::PUT, "/api/v1/passes/ci", Some(&boss), body).await.json();
+    assert_eq!((&put["label"], &put["workspace"]), (&"build".into(), &"lab".into()));
+    assert_eq!((&put["providers"][0], &put["models"][0]), (&"openai".into(), &().into()));
+    assert_eq!(put["expires"], "2027-01-01T00:00:00.000Z");
+    for (label, body, code) in [
+        ("ci", body, "not_found"),
+        ("build", r#"{"label":"build"}"#, "bad_body"),
+        (
+            "build",
+            r#"{"label":"boss","workspace":"w","providers":[],"models":[],"expires":null}"#,
+            "conflict",
+        ),
+    ] {
+        let path = format!("/api/v1/passes/{label}");
+        assert_eq!(office.ask(Method::PUT, &path, Some(&boss), body).await.code(), code, "{body}");
+    }
+    let path = "/api/v1/passes/build?streams=gently";
+    assert_eq!(office.ask(Method::DELETE, path, Some(&boss), "").await.code(), "bad_parameter");
+    let path = "/api/v1/passes/build?streams=cut";
+    assert!(office.ask(Method::DELETE, path, Some(&boss), "").await.json()["revoked"].is_string());
+    let body = r#"{"label":"b","workspace":"w","providers":[],"models":[],"expires":null}"#;
+    let refused = office.ask(Method::PUT, "/api/v1/passes/build", Some(&boss), body).await;
+    assert_eq!(refused.code(), "conflict");
 }

@@ -18,6 +18,7 @@ async fn a_second_valuation_is_previewed_then_appended_then_no_news() {
         label: "boss".into(),
         workspace: "personal".into(),
         scopes: vec![Scope::Manage],
+        allowance: meter::Allowance::default(),
         expires: None,
     };
     let (_, boss) = office.ledger.add_pass(new, at(NOW)).expect("the ledger takes a pass");

@@ -7,8 +7,13 @@ use store::{NewPass, Scope};
 use crate::desk::{NOW, Office, at};
 
 fn pass(office: &Office, label: &str, scope: Scope, expires: Option<Timestamp>) -> String {
-    let new =
-        NewPass { label: label.into(), workspace: "personal".into(), scopes: vec![scope], expires };
+    let new = NewPass {
+        label: label.into(),
+        workspace: "personal".into(),
+        scopes: vec![scope],
+        allowance: meter::Allowance::default(),
+        expires,
+    };
     let (_, secret) = office.ledger.add_pass(new, at(NOW)).expect("the ledger takes a pass");
     secret.expose().to_owned()
 }

@@ -5,11 +5,12 @@ use std::path::Path;
 use api::alerts::{AlertHistory, AlertRule, Alerts, PauseOrder, SnoozeOrder};
 use api::answer::{Requests, Usage};
 use api::keys::{Key, KeyCheck, NewKey};
-use api::passes::{MadePass, NewPass, Pass};
+use api::passes::{MadePass, NewPass, Pass, PassTerms};
 use api::prices::{PriceList, PricesInForce, Refreshed, TellPrice};
 use api::problem::ErrorBody;
 use api::reprice::{RepriceOrder, Repriced};
 use api::status::GateStatus;
+use api::workspaces::{MergeWorkspace, NamedWorkspace, RenameWorkspace, Workspace};
 use specta::Types;
 use specta::datatype::{DataType, Fields, NamedReferenceType, Primitive, Reference};
 use specta_typescript::Typescript;
@@ -29,6 +30,11 @@ fn written() -> String {
         .register::<Pass>()
         .register::<NewPass>()
         .register::<MadePass>()
+        .register::<PassTerms>()
+        .register::<Workspace>()
+        .register::<RenameWorkspace>()
+        .register::<MergeWorkspace>()
+        .register::<NamedWorkspace>()
         .register::<PriceList>()
         .register::<PricesInForce>()
         .register::<TellPrice>()

@@ -6,6 +6,7 @@ mod id;
 mod raw_usage;
 mod trace;
 mod words;
+mod workspace;
 
 use std::collections::BTreeMap;
 
@@ -24,6 +25,7 @@ pub use words::{
     Anomaly, AttemptEnd, Billing, Capability, CostState, Kind, Status, Technology, UnknownWord,
     UsageState,
 };
+pub use workspace::{DEFAULT_WORKSPACE, DEMO_WORKSPACE, workspace_name};
 
 /// One try at an upstream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
@@ -305,12 +307,6 @@ impl Receipt {
         tokens.map(|l| l.count).sum::<Count>().millionths() / Count::ONE
     }
 }
-
-/// The workspace of a call that names none.
-pub const DEFAULT_WORKSPACE: &str = "personal";
-
-/// The workspace of the built-in demonstration.
-pub const DEMO_WORKSPACE: &str = "demo";
 
 #[cfg(test)]
 mod tests {

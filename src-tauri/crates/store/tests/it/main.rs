@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod made;
+mod passes;
 mod questions;
 mod recording;
 #[cfg(unix)]
@@ -10,3 +11,4 @@ mod repricing;
 mod settling;
 mod size;
 mod usage;
+mod workspaces;

@@ -79,6 +79,7 @@ fn laptop() -> NewPass {
         label: "laptop".into(),
         workspace: "acme".into(),
         scopes: vec![Scope::Call, Scope::UsageRead],
+        allowance: meter::Allowance::default(),
         expires: Some(Timestamp::from_millis(START + 1000)),
     }
 }

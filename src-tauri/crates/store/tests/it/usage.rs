@@ -205,7 +205,8 @@ fn a_ledger_of_the_first_layout_is_backed_up_and_answers_the_same() {
     let db = rusqlite::Connection::open(home.path().join("ledger.db")).unwrap();
     db.execute_batch(
         "INSERT INTO rollup SELECT 1, start / 96, lane, requests, cost, sums FROM rollup;
-         DROP TABLE sealed_rollup; DROP TABLE sealed; PRAGMA user_version = 1",
+         DROP TABLE sealed_rollup; DROP TABLE sealed;
+         DROP TABLE pass_limit; DROP TABLE alias; DROP TABLE archived; PRAGMA user_version = 1",
     )
     .unwrap();
     drop(db);
