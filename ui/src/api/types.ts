@@ -1214,6 +1214,7 @@ export type Verdict =
 "unreachable" | 
 /**  It documents no call that needs a valid key and costs nothing, so nobody asked. */
 "untested";
+
 /**  One workspace. */
 export type Workspace = {
 	/**  What it is called now. */
