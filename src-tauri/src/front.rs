@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use api::auth::Local;
 use axum::Router;
-use gateway::{Gateway, Snapshot, guard, listener};
+use gateway::guard::{self, Foreign};
+use gateway::{Gateway, Snapshot, listener};
+use http::header::{Entry, HeaderName, HeaderValue};
 use http::{Method, Request, Response, header};
 use http_body_util::Either;
 use hyper::body::Incoming;
@@ -37,28 +39,65 @@ impl Front {
     ) -> Response<AnyBody> {
         let allowed = Arc::clone(&self.snapshot.borrow());
         let port = peer.local.port();
-        if let Err(why) =
-            guard::check(request.uri(), request.headers(), port, &allowed.allowed_hosts)
-        {
-            return self.gateway.turn_away(&request, &why).map(Either::Left);
-        }
+        let reach = match guard::check(&request, port, &allowed.allowed_hosts) {
+            Ok(_) if peer.is_crowded => {
+                return self.gateway.turn_away(&request, &Foreign::Crowded).map(Either::Left);
+            }
+            Ok(reach) => reach,
+            Err(why) => return self.gateway.turn_away(&request, &why).map(Either::Left),
+        };
         match request.uri().path() {
-            "/healthz" => health(&self.ledger).map(Either::Right),
+            "/healthz" => sealed(health(&self.ledger)),
             session::PATH => self.sessions.open(request.uri(), port).map(Either::Right),
             path if matches!(path, "/api" | "/metrics") || path.starts_with("/api/") => {
+                if let Err(why) = reach.to_management() {
+                    return self.gateway.turn_away(&request, &why).map(Either::Left);
+                }
                 let mut request = request.map(axum::body::Body::new);
                 if self.sessions.knows(request.headers(), port) {
                     request.extensions_mut().insert(Local);
                 }
                 let Ok(answer) = self.router.call(request).await;
-                answer.map(Either::Right)
+                sealed(answer)
             }
             path if pages::own(path) && matches!(*request.method(), Method::GET | Method::HEAD) => {
                 pages::answer(path, request.headers()).map(Either::Right)
             }
-            _ => self.gateway.answer(request).await.map(Either::Left),
+            _ => match reach.to_providers() {
+                Ok(()) => self.gateway.answer(without_session(request)).await.map(Either::Left),
+                Err(why) => self.gateway.turn_away(&request, &why).map(Either::Left),
+            },
         }
     }
+}
+
+/// An answer of our own that no page may embed, guess at or keep.
+fn sealed(mut answer: Response<axum::body::Body>) -> Response<AnyBody> {
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ] {
+        answer.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    answer.map(Either::Right)
+}
+
+/// The request without the cookies of our pages, which are no provider's business.
+fn without_session<B>(mut request: Request<B>) -> Request<B> {
+    let headers = request.headers_mut();
+    if let Entry::Occupied(mut cookies) = headers.entry(header::COOKIE) {
+        let kept: Vec<HeaderValue> = cookies.iter().filter_map(session::without_ours).collect();
+        match kept.split_first() {
+            None => drop(cookies.remove_entry_mult()),
+            Some((first, more)) => {
+                cookies.insert(first.clone());
+                more.iter().for_each(|cookie| cookies.append(cookie.clone()));
+            }
+        }
+    }
+    request
 }
 
 /// 200 as long as calls are taken; says how recording is doing.

@@ -30,8 +30,8 @@ pub(crate) const ROUTES: &[&str] = &[
     "workspaces",
 ];
 
-/// Nothing from elsewhere, no script in a page, and nobody frames it.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+/// Nothing from elsewhere, no script or style in a page, and nobody frames it.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; \
     form-action 'none'; frame-ancestors 'none'";
 

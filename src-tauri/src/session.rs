@@ -104,6 +104,21 @@ impl Sessions {
     }
 }
 
+/// How the names of our cookies begin.
+const OURS: &str = "tollgate-";
+
+/// A `cookie` header without our own; `None` if nothing else is in it.
+pub(crate) fn without_ours(cookies: &HeaderValue) -> Option<HeaderValue> {
+    let is_ours = |cookie: &&[u8]| cookie.trim_ascii_start().starts_with(OURS.as_bytes());
+    let all: Vec<&[u8]> = cookies.as_bytes().split(|byte| *byte == b';').collect();
+    let kept: Vec<&[u8]> = all.iter().copied().filter(|cookie| !is_ours(cookie)).collect();
+    if kept.len() == all.len() {
+        return Some(cookies.clone());
+    }
+    let kept = kept.join(&b';');
+    HeaderValue::from_bytes(kept.trim_ascii()).ok().filter(|kept| !kept.is_empty())
+}
+
 const SPENT: &str = "<!doctype html><meta charset=utf-8><title>Tollgate</title>\
     <h1>This address has been used</h1><p>Each address opens Tollgate once, and only for ten \
     minutes. Run <code>tollgate open</code> to get a fresh one.";
@@ -113,7 +128,7 @@ const WELCOME: &str = "<!doctype html><meta charset=utf-8><title>Tollgate</title
 
 /// Cookies know no ports; two Tollgates on one machine would share them.
 fn name(port: u16) -> String {
-    format!("tollgate-{port}")
+    format!("{OURS}{port}")
 }
 
 fn secret() -> anyhow::Result<String> {
@@ -148,6 +163,18 @@ mod tests {
         assert!(sessions.knows(&headers, 8655));
         assert!(!sessions.knows(&headers, 8656));
         assert_eq!(opened(&sessions, &address).status(), StatusCode::FORBIDDEN);
+    }
+
+    #[test]
+    fn only_our_cookies_are_taken_out() {
+        let left = |cookies: &'static str| {
+            let left = without_ours(&HeaderValue::from_static(cookies));
+            left.map(|left| left.to_str().unwrap().to_owned())
+        };
+        assert_eq!(left("a=1;  b=2"), Some("a=1;  b=2".into()));
+        assert_eq!(left("a=1; tollgate-8655=x; b=2"), Some("a=1; b=2".into()));
+        assert_eq!(left("tollgate-8655=x; b=2"), Some("b=2".into()));
+        assert_eq!(left("tollgate-8655=x"), None);
     }
 
     #[test]

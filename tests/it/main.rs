@@ -3,6 +3,7 @@
 mod adopt;
 mod agents;
 mod alerts;
+mod attacks;
 mod bytes;
 mod calls;
 mod contract;

@@ -200,6 +200,8 @@ export type Code =
 "bad_parameter" | 
 /**  The body is not what this address takes. */
 "bad_body" | 
+/**  The body does not say that it is JSON. */
+"not_json" | 
 /**  No valid credential was shown. */
 "unauthenticated" | 
 /**  The credential is valid and its scopes do not cover this. */

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use axum::body::HttpBody as _;
 use axum::extract::{Request, State};
-use axum::http::header::AUTHORIZATION;
+use axum::http::Method;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::middleware::Next;
 use axum::response::Response;
 use store::Scope;
@@ -42,6 +44,23 @@ pub(crate) async fn check(
         guard.admit(&request)?;
     }
     Ok(next.run(request).await)
+}
+
+/// Lets a change through that brings JSON, or nothing: a page of another site can make a browser
+/// send forms and plain text without asking us first, and neither is JSON.
+pub(crate) async fn json_only(request: Request, next: Next) -> Result<Response, Problem> {
+    let is_json = match request.headers().get(CONTENT_TYPE) {
+        Some(kind) => kind.to_str().is_ok_and(|kind| {
+            let kind = kind.split(';').next().unwrap_or_default();
+            kind.trim().eq_ignore_ascii_case("application/json")
+        }),
+        None => request.body().is_end_stream(),
+    };
+    if is_json || matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Ok(next.run(request).await);
+    }
+    Err(Problem::new(Code::NotJson, "a change is told in JSON")
+        .hint("Send it as `content-type: application/json`."))
 }
 
 impl Guard {

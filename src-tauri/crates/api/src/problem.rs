@@ -15,6 +15,8 @@ pub enum Code {
     BadParameter,
     /// The body is not what this address takes.
     BadBody,
+    /// The body does not say that it is JSON.
+    NotJson,
     /// No valid credential was shown.
     Unauthenticated,
     /// The credential is valid and its scopes do not cover this.
@@ -40,6 +42,7 @@ impl Code {
     pub const fn http_status(self) -> StatusCode {
         match self {
             Self::BadParameter | Self::BadBody => StatusCode::BAD_REQUEST,
+            Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,

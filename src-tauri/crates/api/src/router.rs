@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use crate::alerts::{self, AlertDesk};
 use crate::answer::{Requests, Usage};
-use crate::auth::{Guard, Scopes, check};
+use crate::auth::{Guard, Scopes, check, json_only};
 use crate::keys::{self, KeyRing};
 use crate::metrics::{self, Meters};
 use crate::period::Here;
@@ -147,6 +147,7 @@ pub fn router(desk: Desk) -> Router {
         .merge(keys::routes())
         .merge(reprice::routes())
         .merge(alerts::resource::managing())
+        .route_layer(middleware::from_fn(json_only))
         .route_layer(middleware::from_fn_with_state(guard(Scope::Manage), check));
     reading
         .merge(managing)

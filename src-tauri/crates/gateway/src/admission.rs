@@ -59,10 +59,26 @@ pub(crate) fn draft(id: ReceiptId, began: &Began, parts: &Parts) -> Receipt {
     receipt
 }
 
+/// The same of a request that was not meant for us: it names no workspaces and tags of ours.
+pub(crate) fn stranger(id: ReceiptId, began: &Began, parts: &Parts) -> Receipt {
+    let mut receipt = Receipt::begun(id, began.wall(), NOBODY, "");
+    receipt.client = headers::client(&parts.headers);
+    receipt
+}
+
 /// The "no" to a request that the guard refused.
 pub(crate) fn foreign(receipt: Receipt, parts: &Parts, why: &guard::Foreign) -> Denied {
     let dialect = Dialect::of(None, parts.uri.path(), &parts.headers);
-    let refusal = Refusal::new(StatusCode::FORBIDDEN, "foreign_request", why.to_string());
+    let (status, code) = match why {
+        guard::Foreign::Method => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+        guard::Foreign::Crowded => (StatusCode::SERVICE_UNAVAILABLE, "crowded"),
+        guard::Foreign::NoHost
+        | guard::Foreign::Host(_)
+        | guard::Foreign::TwoHosts
+        | guard::Foreign::Origin
+        | guard::Foreign::Browser => (StatusCode::FORBIDDEN, "foreign_request"),
+    };
+    let refusal = Refusal::new(status, code, why.to_string());
     Denied { receipt, dialect, refusal, parent: headers::trace_parent(&parts.headers) }
 }
 

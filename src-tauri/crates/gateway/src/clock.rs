@@ -88,3 +88,53 @@ impl Patience {
         }
     }
 }
+
+/// Patience with a peer that does send something, but so little that it would go on for ever:
+/// the time spent waiting for it may grow only with what it moves.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    grace: Duration,
+    waited: Duration,
+    since: Option<Instant>,
+    moved: u64,
+}
+
+/// Bytes a second: a tenth of what compressed speech takes, which some stream as it is spoken.
+const SLOWEST: u64 = 100;
+
+impl Pace {
+    pub(crate) fn new(grace: Duration) -> Self {
+        Self { grace, waited: Duration::ZERO, since: None, moved: 0 }
+    }
+
+    /// Nothing moves until the peer does something.
+    pub(crate) fn waits(&mut self) {
+        self.since.get_or_insert_with(Instant::now);
+    }
+
+    /// So many bytes moved. `false`: the peer is too slow.
+    pub(crate) fn moves(&mut self, bytes: usize) -> bool {
+        let Some(since) = self.since.take() else {
+            self.moved += bytes as u64;
+            return true;
+        };
+        self.waited += since.elapsed();
+        self.moved += bytes as u64;
+        self.waited <= self.grace + Duration::from_millis(self.moved * 1000 / SLOWEST)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_waiting_counts_and_what_moves_earns_more_of_it() {
+        let mut pace = Pace::new(Duration::ZERO);
+        assert!(pace.moves(0), "nobody waited");
+        pace.waits();
+        assert!(!pace.moves(0), "it waited for nothing");
+        pace.waits();
+        assert!(pace.moves(1 << 30), "months of waiting are earned");
+    }
+}

@@ -158,7 +158,7 @@ pub(crate) fn turn_away(
     let mut parts = Request::new(()).into_parts().0;
     parts.uri.clone_from(request.uri());
     parts.headers.clone_from(request.headers());
-    let draft = admission::draft((shared.mint)(began.wall()), &began, &parts);
+    let draft = admission::stranger((shared.mint)(began.wall()), &began, &parts);
     deny(shared, &began, admission::foreign(draft, &parts, why))
 }
 

@@ -81,9 +81,10 @@ pub(crate) fn for_upstream(
     out
 }
 
-/// An answer's headers as the client gets them.
+/// An answer's headers as the client gets them. What a provider allows the pages of other
+/// origins to read it allows at its own address, not at ours.
 pub(crate) fn for_client(headers: HeaderMap) -> HeaderMap {
-    kept(headers, |_, _| true)
+    kept(headers, |name, _| !name.as_str().starts_with("access-control-"))
 }
 
 /// The tags a client gave, bounded in number and size.

@@ -15,6 +15,7 @@ mod allowance;
 mod assist;
 mod body;
 mod clock;
+mod connections;
 mod credential;
 mod decode;
 mod demo;

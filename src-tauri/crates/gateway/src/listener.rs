@@ -1,10 +1,12 @@
-//! Accepts connections and serves them, until it is told to stop: then what runs may end by
-//! itself for a while, and what still runs after that is cut. What is served is not known here.
+//! Accepts connections, so many and no more, and serves them, until it is told to stop: then what
+//! runs may end by itself for a while, and what still runs after that is cut. What is served is
+//! not known here.
 
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -17,14 +19,25 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::Lifetime;
+use crate::connections::{Connections, Seat, WhileBusy};
 use crate::stall::Stalling;
 
-/// How patient the listener is.
+/// The most a request's head may hold, and what is read ahead of a body or waits to be written.
+const BUFFER: usize = 128 * 1024;
+/// Header lines a request may have.
+const HEADERS: usize = 100;
+/// How long a connection that is one too many, or that gave way, is kept.
+const PARTING: Duration = Duration::from_secs(2);
+
+/// How many connections there may be, and how patient the listener is with them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// For the complete head of a request.
+    /// Open connections, those of all listeners together.
+    pub connections: usize,
+    /// For the complete head of a request, from the end of the one before.
     pub header_read: Duration,
-    /// For a client to take more of an answer it has stopped reading.
+    /// For a client to take more of an answer it has stopped reading, and some more for whatever
+    /// it takes.
     pub write_stall: Duration,
     /// For streams to end by themselves once told to stop.
     pub grace: Duration,
@@ -33,6 +46,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            connections: 1024,
             header_read: Duration::from_secs(30),
             write_stall: Duration::from_secs(600),
             grace: Duration::from_secs(10),
@@ -47,6 +61,8 @@ pub struct Peer {
     pub local: SocketAddr,
     /// The client's end.
     pub remote: SocketAddr,
+    /// There are more connections than there may be: this one can only be told so.
+    pub is_crowded: bool,
 }
 
 /// Serves `answer` on all listeners until `lifetime.stop`, then waits for the running requests,
@@ -59,13 +75,15 @@ pub async fn serve<A, F, B>(
 ) where
     A: Fn(Request<Incoming>, Peer) -> F + Clone + Send + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
-    B: Body + Send + 'static,
+    B: Body + Send + Unpin + 'static,
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let mut accepting = JoinSet::new();
+    let open = Connections::new(limits.connections);
     for listener in listeners {
-        accepting.spawn(accept(listener, limits, lifetime.clone(), answer.clone()));
+        let open = Arc::clone(&open);
+        accepting.spawn(accept(listener, open, limits, lifetime.clone(), answer.clone()));
     }
     while accepting.join_next().await.is_some() {}
     lifetime.cut.cancel();
@@ -73,11 +91,16 @@ pub async fn serve<A, F, B>(
     lifetime.tasks.wait().await;
 }
 
-async fn accept<A, F, B>(listener: TcpListener, limits: Limits, lifetime: Lifetime, answer: A)
-where
+async fn accept<A, F, B>(
+    listener: TcpListener,
+    open: Arc<Connections>,
+    limits: Limits,
+    lifetime: Lifetime,
+    answer: A,
+) where
     A: Fn(Request<Incoming>, Peer) -> F + Clone + Send + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
-    B: Body + Send + 'static,
+    B: Body + Send + Unpin + 'static,
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
@@ -86,9 +109,10 @@ where
         tokio::select! {
             () = lifetime.stop.cancelled() => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, remote)) => {
-                    connections.spawn(connection(stream, remote, limits, lifetime.clone(), answer.clone()));
-                }
+                Ok((stream, remote)) => if let Some(seat) = open.enter() {
+                    let lifetime = lifetime.clone();
+                    connections.spawn(connection(stream, remote, seat, limits, lifetime, answer.clone()));
+                },
                 Err(error) => pause(&error).await,
             },
             Some(_) = connections.join_next() => {}
@@ -112,27 +136,32 @@ async fn pause(error: &io::Error) {
 async fn connection<A, F, B>(
     stream: TcpStream,
     remote: SocketAddr,
+    seat: Seat,
     limits: Limits,
     lifetime: Lifetime,
     answer: A,
 ) where
     A: Fn(Request<Incoming>, Peer) -> F + Send,
     F: Future<Output = Response<B>> + Send,
-    B: Body + Send + 'static,
+    B: Body + Send + Unpin + 'static,
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     // Small frames must not wait for the client's acknowledgement.
     let (Ok(()), Ok(local)) = (stream.set_nodelay(true), stream.local_addr()) else { return };
-    let peer = Peer { local, remote };
+    let (seat, is_crowded) = (&seat, seat.is_crowded());
+    let peer = Peer { local, remote, is_crowded };
     let service = service_fn(move |request| {
-        let answering = answer(request, peer);
-        async { Ok::<_, Infallible>(answering.await) }
+        let (answering, busy) = (answer(request, peer), seat.busy());
+        async { Ok::<_, Infallible>(answering.await.map(|body| WhileBusy { body, _busy: busy })) }
     });
     let io = TokioIo::new(Stalling::new(stream, limits.write_stall));
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_read)
+        .header_read_timeout(if is_crowded { PARTING } else { limits.header_read })
+        .keep_alive(!is_crowded)
+        .max_buf_size(BUFFER)
+        .max_headers(HEADERS)
         .preserve_header_case(true)
         // Upstream's answer has a date, or means to have none.
         .auto_date_header(false)
@@ -142,6 +171,14 @@ async fn connection<A, F, B>(
     tokio::select! {
         _ = serving.as_mut() => return,
         () = lifetime.stop.cancelled() => serving.as_mut().graceful_shutdown(),
+        () = seat.asked_to_leave() => {
+            serving.as_mut().graceful_shutdown();
+            if seat.is_idle() {
+                // Its last answer may still be on its way; half a head is worth nothing.
+                let _ = tokio::time::timeout(PARTING, serving).await;
+                return;
+            }
+        }
     }
     let _ = serving.await;
 }

@@ -18,7 +18,7 @@ use meter::provider::Route;
 use meter::request::{Asked, RequestScanner};
 
 use crate::allowance;
-use crate::clock::Patience;
+use crate::clock::{Pace, Patience};
 use crate::decode::Decoder;
 
 /// Decoded bytes of a compressed body that are looked at, at most.
@@ -30,7 +30,7 @@ pub(crate) enum UploadFailed {
     /// The connection broke, or what came is no HTTP.
     #[error("the client's request broke off")]
     Broken,
-    /// Nothing came for too long.
+    /// Nothing came for too long, or hardly anything for much longer.
     #[error("the client stopped sending its request")]
     Stalled,
     /// What came last is not what its pass allows.
@@ -46,6 +46,7 @@ pub(crate) struct Upload(Mutex<State>);
 struct State {
     incoming: Incoming,
     patience: Patience,
+    pace: Pace,
     /// Read, but not yet sent on.
     ahead: Option<Frame<Bytes>>,
     scan: Scan,
@@ -106,6 +107,7 @@ impl Upload {
     ) -> Arc<Self> {
         let mut state = State {
             patience: Patience::new(silence),
+            pace: Pace::new(silence),
             ahead: None,
             scan: Scan::new(route, headers),
             bytes: 0,
@@ -223,6 +225,7 @@ impl State {
         }
         let polled = Pin::new(&mut self.incoming).poll_frame(cx);
         if polled.is_pending() {
+            self.pace.waits();
             return self.patience.poll_over(cx).map(|()| Some(Err(UploadFailed::Stalled)));
         }
         self.patience.renew();
@@ -233,6 +236,9 @@ impl State {
         {
             self.bytes += data.len() as u64;
             self.scan.show(data);
+            if !self.pace.moves(data.len()) {
+                return Poll::Ready(Some(Err(UploadFailed::Stalled)));
+            }
         }
         if matches!(next, Ok(None)) || self.incoming.is_end_stream() {
             self.scan.finish();

@@ -8,34 +8,42 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::clock::Patience;
+use crate::clock::{Pace, Patience};
 
-/// A stream whose writes fail when the other side takes nothing for too long. A body above it
-/// cannot notice: nobody asks it for frames while the connection is full.
+/// A stream whose writes fail when the other side takes nothing, or hardly anything, for too
+/// long. A body above it cannot notice: nobody asks it for frames while the connection is full.
 #[derive(Debug)]
 pub(crate) struct Stalling {
     stream: TcpStream,
     limit: Duration,
     /// There while a write waits.
     patience: Option<Patience>,
+    pace: Pace,
 }
 
 impl Stalling {
     pub(crate) fn new(stream: TcpStream, limit: Duration) -> Self {
-        Self { stream, limit, patience: None }
+        Self { stream, limit, patience: None, pace: Pace::new(limit) }
     }
 
-    fn watched<T>(
+    fn watched(
         &mut self,
         cx: &mut Context<'_>,
-        written: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if written.is_ready() {
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        let too_slow = || Err(io::ErrorKind::TimedOut.into());
+        if let Poll::Ready(written) = written {
             self.patience = None;
-            return written;
+            let is_in_time = written.as_ref().is_ok_and(|bytes| self.pace.moves(*bytes));
+            return Poll::Ready(if is_in_time {
+                written
+            } else {
+                written.and_then(|_| too_slow())
+            });
         }
+        self.pace.waits();
         let patience = self.patience.get_or_insert_with(|| Patience::new(self.limit));
-        patience.poll_over(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        patience.poll_over(cx).map(|()| too_slow())
     }
 }
 

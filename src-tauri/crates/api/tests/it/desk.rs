@@ -58,6 +58,10 @@ impl Office {
         body: &str,
     ) -> Answer {
         let request = Request::builder().method(method).uri(path);
+        let request = match body {
+            "" => request,
+            _ => request.header("content-type", "application/json"),
+        };
         let request = match bearer {
             Some(secret) => request.header("authorization", format!("Bearer {secret}")),
             None => request,

@@ -66,9 +66,13 @@ impl Rig {
             let gateway = gateway.clone();
             let allowed = snapshot.borrow().clone();
             async move {
-                let (uri, headers) = (request.uri(), request.headers());
-                match gateway::guard::check(uri, headers, peer.local.port(), &allowed.allowed_hosts)
-                {
+                let reach =
+                    gateway::guard::check(&request, peer.local.port(), &allowed.allowed_hosts);
+                let reach = match peer.is_crowded {
+                    true => Err(gateway::guard::Foreign::Crowded),
+                    false => reach,
+                };
+                match reach.and_then(gateway::guard::Reach::to_providers) {
                     Ok(()) => gateway.answer(request).await,
                     Err(foreign) => gateway.turn_away(&request, &foreign),
                 }
