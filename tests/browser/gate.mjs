@@ -27,12 +27,16 @@ async function upstream(usage) {
   return { origin: `http://127.0.0.1:${server.address().port}`, close: () => server.close() };
 }
 
-/** `receipts`: how many of a heavy user's year are in the ledger already. */
-export async function start(usage, receipts = 0) {
+/**
+ * `receipts`: how many of a heavy user's year are in the ledger already. `more` providers, such
+ * as `[providers.ollama]`, are the same upstream.
+ */
+export async function start(usage, receipts = 0, more = "") {
   const above = await upstream(usage);
   const home = mkdtempSync(join(tmpdir(), "tollgate-browser-"));
   if (receipts > 0) execFileSync(join(target, "debug/ledger"), [home, "--receipts", String(receipts)]);
-  writeFileSync(join(home, "config.toml"), `[providers.openai]\nbase_url = "${above.origin}"\n`);
+  const base = `base_url = "${above.origin}"\n`;
+  writeFileSync(join(home, "config.toml"), `[providers.openai]\n${base}${more && more + base}`);
   // No test reaches the keychain of whoever runs it.
   const { DBUS_SESSION_BUS_ADDRESS: _, ...outside } = process.env;
   const env = { ...outside, XDG_RUNTIME_DIR: home, TOLLGATE_HOME: home, TZ: "Europe/Berlin" };
