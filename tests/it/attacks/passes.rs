@@ -109,6 +109,7 @@ fn a_pass_opens_what_it_is_for_and_nothing_else() {
         "requests/id",
         "status",
         "usage",
+        "workspaces",
     ];
     for path in &readable {
         let short = path.strip_prefix("/api/v1/").unwrap_or(path);
