@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use meter::receipt::{Receipt, Status};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -14,7 +15,7 @@ use crate::lines::put_settlement;
 use crate::names::{Glossary, Interning, Names};
 use crate::pack::UnpackError;
 use crate::receipt_row;
-use crate::rollup::{Cells, Span};
+use crate::rollup::Cells;
 use crate::schema;
 use crate::seal::{SealsLeft, seal};
 use crate::settlement;
@@ -32,7 +33,7 @@ pub(crate) struct Books {
     /// Absent: to be read anew.
     pub(crate) put_away: Option<PutAway>,
     /// The youngest receipt seen, in milliseconds since 1970.
-    newest_ms: i64,
+    pub(crate) newest_ms: i64,
     /// When there may be a cell to seal.
     next_seal_ms: i64,
 }
@@ -74,14 +75,16 @@ pub(crate) const SEALED_AT_ONCE: usize = 100;
 impl Books {
     /// Opens, makes or migrates the ledger of a home.
     pub(crate) fn open(home: &Path) -> Result<Self, StoreError> {
+        let db = schema::open_for_writing(home)?;
+        let newest = last_ordinal(&db, tomorrow())?;
         Ok(Self {
-            db: schema::open_for_writing(home)?,
+            db,
             names: Names::default(),
             glossary: Glossary::default(),
             lanes: HashMap::new(),
             passes_seen: HashMap::new(),
             put_away: None,
-            newest_ms: 0,
+            newest_ms: newest >> 12,
             next_seal_ms: 0,
         })
     }
@@ -135,7 +138,7 @@ impl Books {
             Ok(SealsLeft::Some) => Ok(()),
             Ok(SealsLeft::None) => {
                 // Once a quarter of an hour is often enough to look.
-                self.next_seal_ms = self.newest_ms + Span::Quarter.millis();
+                self.next_seal_ms = self.newest_ms + 15 * 60 * 1000;
                 Ok(())
             }
             Err(UnpackError::Sqlite(error)) => Err(error),
@@ -225,11 +228,22 @@ impl Books {
         Ok(())
     }
 
-    /// The largest ordinal before this one.
-    pub(crate) fn last_ordinal(&self, before: i64) -> rusqlite::Result<i64> {
-        const LAST: &str = "SELECT ordinal FROM receipt WHERE ordinal < ?1
-            ORDER BY ordinal DESC LIMIT 1";
-        let last = self.db.query_row(LAST, [before], |row| row.get(0)).optional()?;
-        Ok(last.unwrap_or(0))
+    /// The largest ordinal there is, but for those a clock that once ran a day ahead or more
+    /// has left: they must not drag every later receipt into the future with them.
+    pub(crate) fn last_ordinal(&self) -> rusqlite::Result<i64> {
+        last_ordinal(&self.db, tomorrow())
     }
+}
+
+fn last_ordinal(db: &Connection, before: i64) -> rusqlite::Result<i64> {
+    const LAST: &str = "SELECT ordinal FROM receipt WHERE ordinal < ?1
+        ORDER BY ordinal DESC LIMIT 1";
+    let last = db.query_row(LAST, [before], |row| row.get(0)).optional()?;
+    Ok(last.unwrap_or(0))
+}
+
+/// The first ordinal of this time tomorrow.
+fn tomorrow() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    (now.as_millis() as i64 + 24 * 60 * 60 * 1000) << 12
 }

@@ -1,7 +1,7 @@
 //! How the recording of receipts is doing: counters that everybody may read at any time.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// How the ledger is doing since this process opened it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Health {
     pub unregistered: u64,
     /// Slots of an earlier process that could not be read.
     pub torn: u64,
+    /// Whether an update's work on the sums is still under way.
+    pub catching_up: bool,
     /// Why the ledger cannot be written at the moment.
     pub problem: Option<String>,
 }
@@ -32,6 +34,7 @@ pub(crate) struct Counters {
     pub(crate) lost: AtomicU64,
     pub(crate) unregistered: AtomicU64,
     pub(crate) torn: AtomicU64,
+    pub(crate) catching_up: AtomicBool,
     problem: Mutex<Option<String>>,
 }
 
@@ -45,6 +48,7 @@ impl Counters {
             lost: of(&self.lost),
             unregistered: of(&self.unregistered),
             torn: of(&self.torn),
+            catching_up: self.catching_up.load(Ordering::Relaxed),
             problem: self.lock().clone(),
         }
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use meter::receipt::{Receipt, Settlement};
 use meter::{ReceiptId, Timestamp};
@@ -19,6 +19,7 @@ use crate::books::Books;
 use crate::error::StoreError;
 use crate::health::{Counters, Health};
 use crate::register::{Register, Remains, SlotUse};
+use crate::seal::SealsLeft;
 use crate::settlement::{self, Settled};
 use crate::spill::Spill;
 use crate::writer::{Finished, Listeners, Order, Permit, Place, Writer};
@@ -79,8 +80,11 @@ impl Ledger {
         let (register, counters) = (Arc::new(register), Arc::new(Counters::default()));
         let listeners = Listeners::default();
         counters.torn.store(remains.torn, Ordering::Relaxed);
+        counters.catching_up.store(true, Ordering::Relaxed);
         let newest = remains.receipts.iter().map(|(_, receipt)| receipt.id.ordinal()).max();
-        let seed = newest.unwrap_or(0).max(books.as_ref().map_or(0, last_minted));
+        let seed = newest
+            .unwrap_or(0)
+            .max(books.as_ref().map_or(0, |books| books.last_ordinal().unwrap_or(0)));
         let waiting = remains
             .receipts
             .into_iter()
@@ -94,6 +98,7 @@ impl Ledger {
             counters: Arc::clone(&counters),
             listeners: Arc::clone(&listeners),
             retry: None,
+            catching_up: SealsLeft::Some,
         };
         writer.commit();
         let thread = std::thread::Builder::new().name("ledger".into());
@@ -169,14 +174,6 @@ impl Ledger {
             let _ = self.writer.join();
         }
     }
-}
-
-/// The largest ordinal ever minted here, but for those a clock that once ran a day ahead or
-/// more has left: they must not drag every later receipt into the future with them.
-fn last_minted(books: &Books) -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let tomorrow = (now.as_millis() as i64 + 24 * 60 * 60 * 1000) << 12;
-    books.last_ordinal(tomorrow).unwrap_or(0)
 }
 
 /// Opens receipts for requests. Cheap to clone; all methods are quick and none waits for the

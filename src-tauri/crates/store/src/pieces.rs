@@ -69,7 +69,7 @@ fn cut(range: Range<i64>, sign: Sign, layers: &[Layer], pieces: &mut Vec<Piece>)
     for cell in if first == last { vec![first] } else { vec![first, last] } {
         let whole = span.start_ms(cell)..span.start_ms(cell + 1);
         let covered = within.start.max(whole.start)..within.end.min(whole.end);
-        if 2 * (covered.end - covered.start) > span.millis() {
+        if 2 * (covered.end - covered.start) > whole.end - whole.start {
             cut(whole.start..covered.start, sign.opposite(), finer, pieces);
             cut(covered.end..whole.end, sign.opposite(), finer, pieces);
             continue;
@@ -98,13 +98,14 @@ mod tests {
     proptest! {
         #[test]
         fn pieces_come_to_the_range_and_fit_their_cells(
-            from in 0..4_000_000_000_i64, len in 0..4_000_000_000_i64, until: [u32; 3],
+            from in 0..9_000_000_000_i64, len in 0..9_000_000_000_i64, until: [u32; 4],
         ) {
             let until = |at: usize, most: u32, span: Span| span.start_ms(i64::from(until[at] % most));
-            let quarters = until(0, 5000, Span::Quarter);
+            let quarters = until(0, 20_000, Span::Quarter);
             let layers = [
-                Layer { of: Of::Sealed(Span::Week), span: Span::Week, known: i64::MIN..until(1, 8, Span::Week) },
-                Layer { of: Of::Sealed(Span::Day), span: Span::Day, known: i64::MIN..until(2, 60, Span::Day) },
+                Layer { of: Of::Sealed(Span::Month), span: Span::Month, known: i64::MIN..until(3, 8, Span::Month) },
+                Layer { of: Of::Sealed(Span::Week), span: Span::Week, known: i64::MIN..until(1, 30, Span::Week) },
+                Layer { of: Of::Sealed(Span::Day), span: Span::Day, known: i64::MIN..until(2, 210, Span::Day) },
                 Layer { of: Of::Sealed(Span::Quarter), span: Span::Quarter, known: i64::MIN..quarters },
                 Layer { of: Of::Live, span: Span::Quarter, known: quarters..i64::MAX },
             ];
@@ -120,7 +121,7 @@ mod tests {
                     }
                     prop_assert!(layer.known.start <= piece.range.start && piece.range.end <= layer.known.end);
                 } else {
-                    prop_assert!(piece.range.end - piece.range.start <= Span::Quarter.millis() / 2);
+                    prop_assert!(piece.range.end - piece.range.start <= 15 * 60 * 1000 / 2);
                 }
             }
             changes.retain(|_, change| *change != 0);

@@ -57,6 +57,7 @@ fn no_question_and_no_write_scans_a_table_or_sorts() {
         upkeep::DAYS,
         upkeep::ROLLUP_DAYS,
         upkeep::OF_DAY,
+        upkeep::STALE,
     ] {
         let plan = plan(&db, sql);
         assert!(plan.contains("SEARCH"), "{sql}\n{plan}");

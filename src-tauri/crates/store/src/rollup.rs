@@ -22,13 +22,17 @@ pub(crate) enum Span {
     Day,
     /// A week of UTC days from Monday on.
     Week,
+    /// A calendar month in UTC.
+    Month,
 }
 
+const QUARTER_MS: i64 = 15 * 60 * 1000;
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// 1970 began on a Thursday.
-const FIRST_MONDAY_MS: i64 = -3 * 24 * 60 * 60 * 1000;
+const FIRST_MONDAY: i64 = -3;
 
 impl Span {
-    pub(crate) const ALL: [Self; 3] = [Self::Quarter, Self::Day, Self::Week];
+    pub(crate) const ALL: [Self; 4] = [Self::Quarter, Self::Day, Self::Week, Self::Month];
 
     /// The number on disk.
     pub(crate) const fn code(self) -> u8 {
@@ -36,33 +40,38 @@ impl Span {
             Self::Quarter => 0,
             Self::Day => 1,
             Self::Week => 3,
-        }
-    }
-
-    pub(crate) const fn millis(self) -> i64 {
-        match self {
-            Self::Quarter => 15 * 60 * 1000,
-            Self::Day => 24 * 60 * 60 * 1000,
-            Self::Week => 7 * 24 * 60 * 60 * 1000,
-        }
-    }
-
-    /// Where the first cell of a span starts.
-    const fn origin_ms(self) -> i64 {
-        match self {
-            Self::Quarter | Self::Day => 0,
-            Self::Week => FIRST_MONDAY_MS,
+            Self::Month => 4,
         }
     }
 
     /// The cell an instant lies in.
     pub(crate) const fn cell_of(self, ms: i64) -> i64 {
-        (ms - self.origin_ms()).div_euclid(self.millis())
+        let day = ms.div_euclid(DAY_MS);
+        match self {
+            Self::Quarter => ms.div_euclid(QUARTER_MS),
+            Self::Day => day,
+            Self::Week => (day - FIRST_MONDAY).div_euclid(7),
+            Self::Month => month_of(day),
+        }
     }
 
     /// When a cell starts.
     pub(crate) const fn start_ms(self, cell: i64) -> i64 {
-        self.origin_ms() + cell * self.millis()
+        match self {
+            Self::Quarter => cell * QUARTER_MS,
+            Self::Day => cell * DAY_MS,
+            Self::Week => (FIRST_MONDAY + 7 * cell) * DAY_MS,
+            Self::Month => first_day(cell) * DAY_MS,
+        }
+    }
+
+    /// The span whose cells one of this is made of; a quarter is made of receipts.
+    pub(crate) const fn finer(self) -> Option<Self> {
+        match self {
+            Self::Quarter => None,
+            Self::Day => Some(Self::Quarter),
+            Self::Week | Self::Month => Some(Self::Day),
+        }
     }
 
     /// The cells of this span that one of a coarser one consists of.
@@ -70,6 +79,31 @@ impl Span {
         self.cell_of(coarser.start_ms(cell))..self.cell_of(coarser.start_ms(cell + 1))
     }
 }
+
+// Years that begin in March end with the leap day, and 400 of them are always 146,097 days:
+// https://howardhinnant.github.io/date_algorithms.html
+
+/// The month, counted from January 1970, of a day counted from 1970-01-01.
+const fn month_of(day: i64) -> i64 {
+    let day = day + DAYS_BEFORE_1970;
+    let (era, of_era) = (day.div_euclid(146_097), day.rem_euclid(146_097));
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    (era * 400 + year) * 12 + from_march - MONTHS_BEFORE_1970
+}
+
+/// The first day of a month; the inverse of [`month_of`].
+const fn first_day(month: i64) -> i64 {
+    let month = month + MONTHS_BEFORE_1970;
+    let (year, from_march) = (month.div_euclid(12), month.rem_euclid(12));
+    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+    year * 365 + leap_days + (153 * from_march + 2) / 5 - DAYS_BEFORE_1970
+}
+
+/// From March 1st of the year 0 on.
+const DAYS_BEFORE_1970: i64 = 719_468;
+const MONTHS_BEFORE_1970: i64 = 1969 * 12 + 10;
 
 /// Corrections to cells, gathered while a batch is recorded: by quarter, then by lane.
 #[derive(Default)]
@@ -187,4 +221,24 @@ pub(crate) fn write_cell(
     let row = params![quarter, lane, sum.requests, sum.cost, sums];
     books.db.prepare_cached(WRITE)?.execute(row)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use meter::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn months_are_those_of_the_calendar() {
+        for day in 0..366 * 500 {
+            let date = Timestamp::from_millis(day * DAY_MS).utc();
+            let of_date = |format: &str| date.format(format).to_string().parse::<i64>().unwrap();
+            let month = (of_date("%Y") - 1970) * 12 + of_date("%m") - 1;
+            assert_eq!(Span::Month.cell_of(day * DAY_MS + 1), month, "{date}");
+            if of_date("%d") == 1 {
+                assert_eq!(Span::Month.start_ms(month), day * DAY_MS, "{date}");
+            }
+        }
+    }
 }

@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_ledger.sql"),
     include_str!("../migrations/0002_sealed_rollups.sql"),
     include_str!("../migrations/0003_passes_and_workspaces.sql"),
+    include_str!("../migrations/0004_sealed_months.sql"),
 ];
 
 /// `TOLL`, so that `file` and other programs can tell what it is.

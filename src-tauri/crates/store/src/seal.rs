@@ -1,5 +1,5 @@
-//! Sealing: once a quarter of an hour, a UTC day or a week is over, the cells of all its lanes
-//! become one row, small and quick to read. Until then nobody needs days and weeks, and a
+//! Sealing: once a quarter of an hour, a UTC day, a week or a month is over, the cells of all its
+//! lanes become one row, small and quick to read. Until then nobody needs days and weeks, and a
 //! receipt costs one cell. What comes late or is corrected later goes into sealed rows.
 
 use std::ops::Range;
@@ -20,6 +20,7 @@ pub(crate) struct Sealed {
     quarters: i64,
     days: i64,
     weeks: i64,
+    months: i64,
 }
 
 pub(crate) const UNTIL: &str = "SELECT until FROM sealed WHERE span = ?1";
@@ -67,6 +68,7 @@ impl Sealed {
             quarters: until(Span::Quarter)?,
             days: until(Span::Day)?,
             weeks: until(Span::Week)?,
+            months: until(Span::Month)?,
         })
     }
 
@@ -76,6 +78,7 @@ impl Sealed {
             Span::Quarter => self.quarters,
             Span::Day => self.days,
             Span::Week => self.weeks,
+            Span::Month => self.months,
         }
     }
 }
@@ -83,32 +86,36 @@ impl Sealed {
 /// Seals up to so many cells that were over at `now_ms`, the finest first.
 pub(crate) fn seal(books: &mut Books, now_ms: i64, most: usize) -> Result<SealsLeft, UnpackError> {
     let mut left = most;
-    let mut finer_until_ms = now_ms - GRACE_MS;
-    for (span, finer) in
-        [(Span::Quarter, None), (Span::Day, Some(Span::Quarter)), (Span::Week, Some(Span::Day))]
-    {
-        let before = Sealed::read(&books.db)?.until(span);
+    for span in Span::ALL {
+        let sealed = Sealed::read(&books.db)?;
+        let finer_until_ms =
+            span.finer().map_or(now_ms - GRACE_MS, |finer| finer.start_ms(sealed.until(finer)));
+        let before = sealed.until(span);
         let end = span.cell_of(finer_until_ms);
         let mut until = before;
         while until < end && left > 0 {
-            until = seal_next(books, span, finer, until..end)?;
-            left -= 1;
+            until = seal_next(books, span, until..end)?;
+            left = left.saturating_sub(work_of(span));
         }
         if until != before {
             books.db.prepare_cached(SEAL)?.execute(params![span.code(), until])?;
         }
-        finer_until_ms = span.start_ms(until);
     }
     Ok(if left == 0 { SealsLeft::Some } else { SealsLeft::None })
 }
 
+/// How many times the work of a quarter it is to seal a cell.
+const fn work_of(span: Span) -> usize {
+    match span {
+        Span::Quarter => 1,
+        Span::Day | Span::Week => 4,
+        Span::Month => 25,
+    }
+}
+
 /// Seals the first of these cells that anything happened in; says up to which all are done.
-fn seal_next(
-    books: &mut Books,
-    span: Span,
-    finer: Option<Span>,
-    cells: Range<i64>,
-) -> Result<i64, UnpackError> {
+fn seal_next(books: &mut Books, span: Span, cells: Range<i64>) -> Result<i64, UnpackError> {
+    let finer = span.finer();
     let next: Option<i64> = match finer {
         None => books.db.prepare_cached(NEXT_LIVE)?.query_row([cells.start], |row| row.get(0))?,
         Some(finer) => {
@@ -232,9 +239,9 @@ pub(crate) fn write(
     Ok(())
 }
 
-/// Forgets sealed days and weeks, so that they are made anew.
+/// Forgets sealed days, weeks and months, so that they are made anew.
 pub(crate) fn unseal(books: &mut Books) -> rusqlite::Result<()> {
-    for span in [Span::Day, Span::Week] {
+    for span in [Span::Day, Span::Week, Span::Month] {
         books.db.prepare_cached(FORGET)?.execute(places(span, 0..LAST_CELL))?;
         books.db.prepare_cached(SEAL)?.execute(params![span.code(), 0])?;
     }

@@ -54,9 +54,11 @@ impl Questions {
         for day in &days {
             self.at_one_instant(|| self.verify_day(*day, &mut verified))?;
         }
-        let weeks = days.iter().map(|day| Span::Week.cell_of(Span::Day.start_ms(*day)));
-        for week in weeks.collect::<BTreeSet<i64>>() {
-            self.at_one_instant(|| self.verify_week(week, &mut verified))?;
+        for span in [Span::Week, Span::Month] {
+            let cells = days.iter().map(|day| span.cell_of(Span::Day.start_ms(*day)));
+            for cell in cells.collect::<BTreeSet<i64>>() {
+                self.at_one_instant(|| self.verify_of_days(span, cell, &mut verified))?;
+            }
         }
         Ok(verified)
     }
@@ -87,11 +89,17 @@ impl Questions {
         Ok(())
     }
 
-    fn verify_week(&self, week: i64, verified: &mut Verified) -> Result<(), StoreError> {
-        if week < Sealed::read(&self.db)?.until(Span::Week) {
+    /// Compares a cell with the days it is made of.
+    fn verify_of_days(
+        &self,
+        span: Span,
+        cell: i64,
+        verified: &mut Verified,
+    ) -> Result<(), StoreError> {
+        if cell < Sealed::read(&self.db)?.until(span) {
             let names = Reading { glossary: &self.glossary, db: &self.db };
-            let expected = sealed(&names, Span::Day, Span::Day.within(Span::Week, week))?;
-            verified.wrong_cells += differences(&expected, &self.kept(Span::Week, week)?.1);
+            let expected = sealed(&names, Span::Day, Span::Day.within(span, cell))?;
+            verified.wrong_cells += differences(&expected, &self.kept(span, cell)?.1);
         }
         Ok(())
     }
@@ -101,7 +109,7 @@ impl Questions {
         let names = Reading { glossary: &self.glossary, db: &self.db };
         let live = match span {
             Span::Quarter => live(&names, cell)?,
-            Span::Day | Span::Week => LaneSums::new(),
+            Span::Day | Span::Week | Span::Month => LaneSums::new(),
         };
         Ok((live, sealed(&names, span, cell..cell + 1)?))
     }
@@ -181,6 +189,10 @@ fn add_up(names: &Reading<'_>, lanes: &Lanes, day: i64) -> Result<Found, StoreEr
 
 /// The UTC days that have receipts or rollups, from the first to the last.
 fn days(db: &rusqlite::Connection) -> Result<Vec<i64>, StoreError> {
+    Ok(ends(db)?.map_or_else(Vec::new, |(first, last)| (first..=last).collect()))
+}
+
+fn ends(db: &rusqlite::Connection) -> Result<Option<(i64, i64)>, StoreError> {
     let ends = |row: &rusqlite::Row<'_>| Ok(row.get::<_, Option<i64>>(0)?.zip(row.get(1)?));
     let day = |ordinal: i64| Span::Day.cell_of(ordinal >> 12);
     let receipts: Option<(i64, i64)> = db.query_row(DAYS, [], ends)?;
@@ -189,5 +201,30 @@ fn days(db: &rusqlite::Connection) -> Result<Vec<i64>, StoreError> {
     let both = [receipts, sealed];
     let first = both.iter().flatten().map(|(first, _)| *first).min();
     let last = both.iter().flatten().map(|(_, last)| *last).max();
-    Ok(first.zip(last).map_or_else(Vec::new, |(first, last)| (first..=last).collect()))
+    Ok(first.zip(last))
+}
+
+pub(crate) const STALE: &str = "SELECT min(day) FROM rebuild";
+
+/// Does one step of what a migration left to do: makes the sums of a day anew, or seals what
+/// is over. A step takes a tenth of a second at most, and is all or nothing.
+pub(crate) fn catch_up(books: &mut Books) -> Result<SealsLeft, StoreError> {
+    let stale: Option<i64> = books.db.prepare_cached(STALE)?.query_row([], |row| row.get(0))?;
+    let Some(stale) = stale else {
+        return Ok(seal::seal(books, books.newest_ms, SEALED_AT_ONCE)?);
+    };
+    let next = match ends(&books.db)? {
+        Some((first, last)) if stale <= last => {
+            let day = stale.max(first);
+            rebuild_day(books, day)?;
+            Some(day + 1).filter(|next| *next <= last)
+        }
+        Some(_) | None => None,
+    };
+    books.db.execute("DELETE FROM rebuild", [])?;
+    match next {
+        Some(next) => books.db.execute("INSERT INTO rebuild VALUES (?1)", [next]).map(drop)?,
+        None => unseal(books)?,
+    }
+    Ok(SealsLeft::Some)
 }

@@ -424,10 +424,10 @@ enum Days {
 }
 
 impl Days {
-    /// Days that are kept apart cannot be answered by weeks.
+    /// Days that are kept apart cannot be answered by weeks and months.
     fn spans(self) -> &'static [Span] {
         match self {
-            Self::Together => &[Span::Week, Span::Day, Span::Quarter],
+            Self::Together => &[Span::Month, Span::Week, Span::Day, Span::Quarter],
             Self::Apart => &[Span::Day, Span::Quarter],
         }
     }
@@ -435,7 +435,7 @@ impl Days {
 
 /// The UTC day of an instant in milliseconds, counted from 1970.
 fn day(millis: i64) -> i64 {
-    millis.div_euclid(Span::Day.millis())
+    Span::Day.cell_of(millis)
 }
 
 /// In which row of the table each selected lane counts.

@@ -14,7 +14,9 @@ use crate::books::{Books, Recorded};
 use crate::error::StoreError;
 use crate::health::Counters;
 use crate::register::{Register, SLOTS, SlotUse};
+use crate::seal::SealsLeft;
 use crate::spill::Spill;
+use crate::upkeep;
 
 /// What the writer is asked to do, in order.
 pub(crate) enum Order {
@@ -94,6 +96,8 @@ pub(crate) struct Writer {
     pub(crate) counters: Arc<Counters>,
     pub(crate) listeners: Listeners,
     pub(crate) retry: Option<Retry>,
+    /// Whether a migration may have left something to do.
+    pub(crate) catching_up: SealsLeft,
 }
 
 /// When to try again, and how long to wait after that.
@@ -107,13 +111,19 @@ impl Writer {
     /// Takes orders until it is told to close or nobody is left to give any.
     pub(crate) fn run(mut self, orders: Receiver<Order>) {
         loop {
-            let order = match self.next_try() {
-                None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(pause) => orders.recv_timeout(pause),
+            let order = match (self.next_try(), self.catching_up) {
+                (Some(pause), _) => orders.recv_timeout(pause),
+                (None, SealsLeft::Some) => orders.recv_timeout(Duration::ZERO),
+                (None, SealsLeft::None) => {
+                    orders.recv().map_err(|_| RecvTimeoutError::Disconnected)
+                }
             };
             let closing = match order {
                 Ok(order) => self.gather(order, &orders),
-                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.catch_up();
+                    None
+                }
                 Err(RecvTimeoutError::Disconnected) => return self.end(),
             };
             if self.next_try().is_none_or(|pause| pause.is_zero()) {
@@ -127,6 +137,23 @@ impl Writer {
                 return;
             }
         }
+    }
+
+    /// Does some of what a migration left to do, while nobody waits.
+    fn catch_up(&mut self) {
+        let Some(books) = self.books.as_mut().filter(|_| self.retry.is_none()) else { return };
+        if self.catching_up == SealsLeft::None {
+            return;
+        }
+        match books.write(upkeep::catch_up) {
+            Ok(SealsLeft::Some) => return,
+            Ok(SealsLeft::None) => {}
+            // The next start tries again; figures are read with care for what is missing.
+            Err(error) => tracing::warn!("not all sums could be made anew: {error}"),
+        }
+        self.catching_up = SealsLeft::None;
+        self.counters.catching_up.store(false, Ordering::Relaxed);
+        self.changed();
     }
 
     fn next_try(&self) -> Option<Duration> {
@@ -183,6 +210,7 @@ impl Writer {
         match Books::open(&self.home) {
             Ok(books) => {
                 self.books = Some(books);
+                self.catching_up = SealsLeft::Some;
                 true
             }
             Err(error) => {

@@ -20,15 +20,18 @@ struct Arguments {
     /// How often each question is asked
     #[arg(long, default_value_t = 9)]
     rounds: usize,
+    /// Only views whose names contain this
+    #[arg(long)]
+    only: Option<String>,
 }
 
 fn main() -> anyhow::Result<()> {
-    let Arguments { home, receipts, days, rounds } = Arguments::parse();
+    let Arguments { home, receipts, days, rounds, only } = Arguments::parse();
     if let Some(home) = home {
-        return bench::views::run(&home, rounds);
+        return bench::views::run(&home, rounds, only.as_deref());
     }
     let home = tempfile::tempdir()?;
     let uses = HeavyUse::new(receipts, days, heavy_use::now(), 1);
     heavy_use::write_ledger(home.path(), uses)?;
-    bench::views::run(home.path(), rounds)
+    bench::views::run(home.path(), rounds, only.as_deref())
 }
