@@ -19,6 +19,7 @@ mod streams;
 mod subject;
 mod table;
 mod tollgate;
+pub mod upkeep;
 pub mod upstream;
 mod valgrind;
 pub mod views;

@@ -53,6 +53,39 @@ pub enum StoreError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// A copy of the ledger would fill its disk.
+    #[error(
+        "`{}` has no room for a copy of the ledger: {} MB are needed, {} MB are free\n\
+         hint: make room, or name another folder in config.toml: [backup] folder = \"…\"",
+        folder.display(), needed.div_ceil(1_000_000), free / 1_000_000
+    )]
+    NoRoom {
+        /// Where it was to be.
+        folder: PathBuf,
+        /// How large the ledger is.
+        needed: u64,
+        /// What is left there.
+        free: u64,
+    },
+    /// A copy of the ledger could not be made; nothing of it is left.
+    #[error("the copy `{}` could not be made: {source}\nhint: run `tollgate doctor`", path.display())]
+    NotCopied {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+    /// A file cannot take the ledger's place; the ledger is as it was.
+    #[error(
+        "`{}` is no whole ledger: {why}\nhint: `tollgate doctor` lists the copies there are",
+        path.display()
+    )]
+    Unsound {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// It cannot be written now; [`crate::Health::problem`] says why.
     #[error("the ledger cannot be written now\nhint: run `tollgate doctor`")]
     Unavailable,

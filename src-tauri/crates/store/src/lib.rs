@@ -5,6 +5,7 @@
 //! connection of their own, with or without a running process.
 
 mod alias;
+mod backup;
 mod books;
 mod codes;
 mod detail;
@@ -45,6 +46,9 @@ mod walk;
 mod workspaces;
 mod writer;
 
+pub use backup::{
+    Backup, Restored, StopCopying, backups, forget_backups, restore, set_aside_ledgers,
+};
 pub use error::StoreError;
 pub use figures::{Figures, Spread};
 pub use filter::{Demo, Filter, StatusFilter};

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
+use crate::backup;
 use crate::error::StoreError;
 use crate::money_sum;
 use crate::register::private;
@@ -77,6 +78,7 @@ fn prepare(db: &Connection) -> rusqlite::Result<()> {
 enum OpenFailure {
     Newer { found: i64, known: i64 },
     Older,
+    Store(StoreError),
     Sqlite(rusqlite::Error),
 }
 
@@ -92,6 +94,7 @@ impl OpenFailure {
         match self {
             Self::Newer { found, known } => StoreError::Newer { path, found, known },
             Self::Older => StoreError::Older { path },
+            Self::Store(error) => error,
             Self::Sqlite(source) => StoreError::Unopened { path, source },
         }
     }
@@ -121,14 +124,29 @@ fn migrate(db: &mut Connection, path: &Path, migrations: &[&str]) -> Result<(), 
 }
 
 /// Copies the ledger to `ledger.db.layout-N` beside it, unless that is there already.
-fn back_up(db: &Connection, path: &Path, layout: i64) -> rusqlite::Result<()> {
+fn back_up(db: &Connection, path: &Path, layout: i64) -> Result<(), OpenFailure> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".layout-{layout}"));
-    let copy = path.with_file_name(name);
-    if copy.exists() {
+    let to = path.with_file_name(name);
+    if to.exists() {
         return Ok(());
     }
-    db.execute("VACUUM INTO ?1", [copy.to_string_lossy()])?;
+    backup::copy(db, path, &to).map_err(OpenFailure::Store)
+}
+
+/// Whether a file is a ledger of this Tollgate or an earlier one.
+pub(crate) fn check_layout(db: &Connection, path: &Path) -> Result<(), StoreError> {
+    let unsound = |why: String| StoreError::Unsound { path: path.to_owned(), why };
+    let read = |name| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let application = read("application_id").map_err(|why| unsound(why.to_string()))?;
+    let found = read("user_version").map_err(|why| unsound(why.to_string()))?;
+    let known = MIGRATIONS.len() as i64;
+    if application != i64::from(APPLICATION) || found < 1 {
+        return Err(unsound("it was not written by Tollgate".to_owned()));
+    }
+    if found > known {
+        return Err(StoreError::Newer { path: path.to_owned(), found, known });
+    }
     Ok(())
 }
 

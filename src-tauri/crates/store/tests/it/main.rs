@@ -1,6 +1,7 @@
 //! The ledger from outside: real files in real folders.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod backup;
 mod made;
 mod passes;
 mod questions;

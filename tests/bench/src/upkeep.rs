@@ -1,0 +1,66 @@
+//! The writing side of a ledger of years: how long opening takes, and what a receipt costs
+//! the disk.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use store::{Ledger, Recorder};
+
+use crate::heavy_use::{self, HeavyUse};
+use crate::machine;
+use crate::table::Table;
+
+/// Opens the ledger in `home`, waits until an update's work is done, records and reports.
+///
+/// # Errors
+/// When the ledger cannot be opened, or the system does not say what was written.
+pub fn run(home: &Path, receipts: u64, single: u64) -> anyhow::Result<()> {
+    println!("{}\n", machine::description());
+    let began = Instant::now();
+    let ledger = Ledger::open(home)?;
+    println!("opened for writing in {:.1?}", began.elapsed());
+    while ledger.health().catching_up {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    println!("an update's work was done after {:.1?}\n", began.elapsed());
+    let recorder = ledger.recorder();
+    let mut table = Table::new(["recorded", "receipts", "bytes written, each", "a receipt took"]);
+    let mut row = |name: &str, count: u64, most_waiting: u64| -> anyhow::Result<()> {
+        let (before, began) = (written()?, Instant::now());
+        record(&ledger, &recorder, count, most_waiting);
+        let taken = began.elapsed() / u32::try_from(count.max(1))?;
+        let bytes = (written()? - before) / count.max(1);
+        table.row([name.to_owned(), count.to_string(), bytes.to_string(), format!("{taken:.1?}")]);
+        Ok(())
+    };
+    row("as fast as can be", receipts, 2_000)?;
+    row("one after another", single, 0)?;
+    println!("{table}");
+    ledger.close(Duration::from_secs(60));
+    Ok(())
+}
+
+/// Records receipts of the last day; so many may wait to be committed.
+fn record(ledger: &Ledger, recorder: &Recorder, count: u64, most_waiting: u64) {
+    let already = ledger.health().recorded;
+    let mut uses = HeavyUse::new(count, 1, heavy_use::now(), 7);
+    let mut sent = 0;
+    while let Some(receipt) = uses.next(|at| recorder.mint(at)) {
+        recorder.open(&receipt).finish(receipt);
+        sent += 1;
+        while sent - (ledger.health().recorded - already) > most_waiting {
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    }
+    while ledger.health().recorded - already < sent {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Bytes this process had written to a disk, as the system counts them.
+fn written() -> anyhow::Result<u64> {
+    let io = std::fs::read_to_string("/proc/self/io")?;
+    let line = io.lines().find_map(|line| line.strip_prefix("write_bytes: "));
+    Ok(line.context("the system does not count bytes written")?.parse()?)
+}
