@@ -29,7 +29,7 @@ use crate::config::Config;
 use crate::front::Front;
 use crate::home::{Home, HomeLock};
 use crate::jobs::alerts::{self, Teller};
-use crate::jobs::{otlp, price_refresh};
+use crate::jobs::{backup, otlp, price_refresh};
 use crate::onlookers::Onlookers;
 use crate::session::Sessions;
 use crate::settings::{Settings, refused};
@@ -183,12 +183,14 @@ fn serving<A: Future<Output = ()> + Send + 'static>(
     let (told, names) = (CancellationToken::new(), Names::of(&settings.config.providers));
     let post = settings.onlookers.post.as_ref();
     let exporter = post.map(|post| post.exporter(names, told.clone())).transpose()?.flatten();
+    let copies = backup::keep_backed_up(settings.home.clone(), settings.config.backup.clone());
     Ok(async move {
         let control = tokio::spawn(control);
         let signals = tokio::spawn(stop_on_signal(lifetime.clone()));
         let fresh = fresh.map(tokio::spawn);
         let alerts = tokio::spawn(alerts);
         let exporter = exporter.map(|exporter| tokio::spawn(exporter.run()));
+        let copies = tokio::spawn(copies);
         listener::serve(listeners, listener::Limits::default(), lifetime, move |request, peer| {
             let front = front.clone();
             async move { front.answer(request, peer).await }
@@ -196,6 +198,7 @@ fn serving<A: Future<Output = ()> + Send + 'static>(
         .await;
         signals.abort();
         alerts.abort();
+        copies.abort();
         if let Some(fresh) = fresh {
             fresh.abort();
         }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -14,6 +14,7 @@ use meter::price::PublicKey;
 use meter::provider::{Auth, Hosting, Provider, Providers};
 use serde::Deserialize;
 
+use crate::home::Home;
 use crate::pages;
 
 /// The port of the documented addresses.
@@ -34,6 +35,7 @@ struct File {
     idle_timeout_seconds: Option<u64>,
     connect_timeout_seconds: Option<u64>,
     price_refresh: Option<PriceRefreshEntry>,
+    backup: Option<BackupEntry>,
     quiet_hours: Option<QuietHours>,
     alerts: Option<Vec<AlertRule>>,
     #[serde(default)]
@@ -67,6 +69,14 @@ struct OtlpEntry {
     #[serde(default)]
     propagate: bool,
     every_seconds: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BackupEntry {
+    folder: Option<PathBuf>,
+    every_hours: Option<u64>,
+    keep: Option<usize>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -111,6 +121,8 @@ pub(crate) struct Config {
     pub(crate) connect_timeout: Duration,
     /// Where newer prices come from; absent: from nowhere.
     pub(crate) price_refresh: Option<PriceRefresh>,
+    /// Where copies of the ledger go, and when.
+    pub(crate) backup: BackupPlan,
     /// When to speak up.
     pub(crate) alerts: AlertPlan,
     /// Whether a monitoring system may ask `/metrics`.
@@ -130,6 +142,23 @@ pub(crate) struct OtlpPlan {
     pub(crate) propagate: bool,
     /// Between two sums.
     pub(crate) every: Duration,
+}
+
+/// Where copies of the ledger go, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BackupPlan {
+    folder: Option<PathBuf>,
+    /// Between two copies; absent: only when asked to.
+    pub(crate) every: Option<Duration>,
+    /// How many stay.
+    pub(crate) keep: usize,
+}
+
+impl BackupPlan {
+    /// The folder of the copies: what the user wrote, beginning at the home, or `backups`.
+    pub(crate) fn folder(&self, home: &Home) -> PathBuf {
+        home.path().join(self.folder.as_deref().unwrap_or(Path::new("backups")))
+    }
 }
 
 /// Where newer prices come from.
@@ -195,6 +224,7 @@ impl Config {
             providers,
             idle_timeout: seconds(file.idle_timeout_seconds, Timeouts::default().upstream_silence),
             connect_timeout: seconds(file.connect_timeout_seconds, Timeouts::default().connect),
+            backup: backup(file.backup.unwrap_or_default())?,
             alerts: alerts(file.alerts, file.quiet_hours)?,
             metrics: file.metrics.enabled,
             otlp: file.otlp.as_ref().map(otlp).transpose()?,
@@ -260,6 +290,26 @@ fn price_refresh(entry: &PriceRefreshEntry) -> anyhow::Result<PriceRefresh> {
         every: every_hours.map(|hours| Duration::from_secs(hours * 60 * 60)),
         patience: seconds(*timeout_seconds, Duration::from_secs(60)),
     })
+}
+
+fn backup(entry: BackupEntry) -> anyhow::Result<BackupPlan> {
+    let BackupEntry { folder, every_hours, keep } = entry;
+    let (hours, keep) = (every_hours.unwrap_or(24), keep.unwrap_or(3));
+    if hours > 24 * 366 {
+        bail!(
+            "[backup]: every_hours = `{hours}` is out of range\nallowed: 1 to 8784; 0: only with `tollgate backup`"
+        );
+    }
+    if !(1..=1000).contains(&keep) {
+        bail!("[backup]: keep = `{keep}` is out of range\nallowed: 1 to 1000");
+    }
+    if folder.as_ref().is_some_and(|folder| folder.as_os_str().is_empty()) {
+        bail!(
+            "[backup]: folder is empty\nallowed: a path; left out, it is `backups` in the data folder"
+        );
+    }
+    let every = (hours > 0).then(|| Duration::from_secs(hours * 60 * 60));
+    Ok(BackupPlan { folder, every, keep })
 }
 
 fn seconds(given: Option<u64>, default: Duration) -> Duration {
@@ -368,6 +418,8 @@ mod tests {
         assert_eq!(&*config.default_provider, "openai");
         assert_eq!(config.listen.len(), 2);
         assert!(config.usage_assist);
+        let day = Duration::from_secs(24 * 60 * 60);
+        assert_eq!(config.backup, BackupPlan { folder: None, every: Some(day), keep: 3 });
     }
 
     #[test]
@@ -390,6 +442,9 @@ mod tests {
     fn a_wrong_file_is_refused_with_line_and_allowed_values() {
         let typo = refusal("listen = '127.0.0.1:1'\nusage_asist = true\n");
         assert!(typo.contains("line 2") && typo.contains("usage_assist"), "{typo}");
+        assert!(refusal("[backup]\nkeep = 0\n").contains("allowed: 1 to 1000"));
+        assert!(refusal("[backup]\nevery_hours = 9999\n").contains("8784"));
+        assert!(refusal("[backup]\nfolder = ''\n").contains("a path"));
         let auth = refusal("[providers.x]\nbase_url = 'http://x'\nauth = 'basic'\n");
         assert!(auth.contains("line 3") && auth.contains("x-api-key"), "{auth}");
         assert!(refusal("[providers.v1]\nbase_url = 'http://x'\n").contains("none of"));

@@ -111,7 +111,7 @@ fn a_disk_full_from_the_start_does_not_stop_traffic() {
 }
 
 /// Gives the process a small disk of its own at its home; the configuration moves there.
-const SMALL_DISK: [&str; 5] = [
+pub(crate) const SMALL_DISK: [&str; 5] = [
     "unshare",
     "-rm",
     "bash",
@@ -120,11 +120,16 @@ const SMALL_DISK: [&str; 5] = [
      && printf %s \"$config\" > \"$TOLLGATE_HOME/config.toml\" && exec \"$0\" \"$@\"",
 ];
 
+/// Whether [`SMALL_DISK`] works here.
+pub(crate) fn may_mount() -> bool {
+    let mount =
+        Command::new("unshare").args(["-rm", "mount", "-t", "tmpfs", "none", "/mnt"]).status();
+    mount.is_ok_and(|status| status.success())
+}
+
 #[test]
 fn a_disk_that_runs_full_stops_no_traffic_and_once_there_is_room_nothing_was_lost() {
-    let may_mount =
-        Command::new("unshare").args(["-rm", "mount", "-t", "tmpfs", "none", "/mnt"]).status();
-    if !may_mount.is_ok_and(|status| status.success()) {
+    if !may_mount() {
         eprintln!("skipped: this system lets no test have a disk of its own");
         return;
     }

@@ -4,6 +4,7 @@ mod adopt;
 mod agents;
 mod alerts;
 mod attacks;
+mod backup;
 mod bytes;
 mod calls;
 mod contract;

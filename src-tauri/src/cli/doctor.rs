@@ -1,14 +1,19 @@
 //! `tollgate doctor`: is all well with this home?
 
 use std::io::Write as _;
+use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::Args;
 use serde::Serialize;
+use store::{backups, set_aside_ledgers};
 
-use super::figure::{bytes, grouped};
+use super::backup::Copy;
+use super::figure::{bytes, full_instant, grouped};
+use super::filters::zone;
 use super::screen::{BAD, FAINT, GOOD, Screen, painted};
 use crate::config::Config;
+use crate::home::Home;
 
 /// Looks after the home: folder, configuration, ledger.
 #[derive(Debug, Args)]
@@ -36,6 +41,12 @@ struct Findings {
     ledger_problem: Option<String>,
     /// `null`: not asked for, or not possible.
     verified: Option<Verified>,
+    /// Copies of the ledger, newest first.
+    backups: Vec<Copy>,
+    /// Why they cannot be listed; `null`: they can.
+    backups_problem: Option<String>,
+    /// Ledgers that were set aside or kept from before an update; nobody needs them to run.
+    set_aside: Vec<Copy>,
 }
 
 /// What reading everything came to.
@@ -66,6 +77,7 @@ impl DoctorArgs {
     fn look(&self) -> anyhow::Result<Findings> {
         let home = super::home()?;
         let config = Config::load(&home.config());
+        let folder = config.as_ref().ok().map(|config| config.backup.folder(&home));
         let path = home.path().join("ledger.db");
         let mut found = Findings {
             home: home.path().display().to_string(),
@@ -73,7 +85,11 @@ impl DoctorArgs {
             ledger_bytes: std::fs::metadata(&path).ok().map(|file| file.len()),
             ledger_problem: None,
             verified: None,
+            backups: Vec::new(),
+            backups_problem: None,
+            set_aside: Vec::new(),
         };
+        found.look_for_copies(&home, folder);
         if found.ledger_bytes.is_some() {
             let verified = super::ledger().and_then(|ledger| match self.verify {
                 true => Ok(Some(ledger.verify()?)),
@@ -107,15 +123,31 @@ impl Verified {
 }
 
 impl Findings {
+    fn look_for_copies(&mut self, home: &Home, folder: Option<PathBuf>) {
+        match folder.map_or(Ok(Vec::new()), |folder| backups(&folder)) {
+            Ok(found) => self.backups = found.into_iter().map(Copy::from).collect(),
+            Err(error) => self.backups_problem = Some(error.to_string()),
+        }
+        for path in set_aside_ledgers(home.path()).unwrap_or_default() {
+            let bytes = std::fs::metadata(&path).map_or(0, |file| file.len());
+            self.set_aside.push(Copy { path: path.display().to_string(), made_at: None, bytes });
+        }
+    }
+
     fn is_well(&self) -> bool {
         self.config_problem.is_none()
             && self.ledger_problem.is_none()
+            && self.backups_problem.is_none()
             && self.verified.as_ref().is_none_or(Verified::is_sound)
     }
 
     const fn way_out(&self) -> &'static str {
         if self.config_problem.is_some() {
             "mend `config.toml`, or move it away to start with defaults"
+        } else if self.ledger_problem.is_none() && self.backups_problem.is_some() {
+            "see to the folder of the copies, or name another in config.toml: [backup] folder"
+        } else if !self.backups.is_empty() {
+            "stop Tollgate and put the newest copy back with `tollgate restore`; the ledger as it is will be kept"
         } else {
             "copy the home to a safe place before anything else, then report what is said above"
         }
@@ -148,6 +180,18 @@ fn said(found: &Findings) -> String {
                 &ill(&format!("{receipts} receipts, {damaged} damaged, {wrong} wrong sums {file}")),
             );
         }
+    }
+    if let Some(problem) = &found.backups_problem {
+        fact("Copies", &ill(problem));
+    }
+    for (at, copy) in found.backups.iter().enumerate() {
+        let made = copy.made_at.map(|at| full_instant(at, zone())).unwrap_or_default();
+        let name = if at == 0 { "Copies" } else { "" };
+        fact(name, &format!("{made}, {}  {}", bytes(copy.bytes), copy.path));
+    }
+    for (at, copy) in found.set_aside.iter().enumerate() {
+        let name = if at == 0 { "Set aside" } else { "" };
+        fact(name, &format!("{}  {}", bytes(copy.bytes), copy.path));
     }
     text
 }

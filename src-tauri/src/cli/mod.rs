@@ -2,6 +2,7 @@
 //! the `api` crate; answers go to standard output, everything else to standard error.
 
 mod alerts;
+mod backup;
 mod completions;
 pub(crate) mod demo;
 mod doctor;
@@ -80,6 +81,8 @@ enum Command {
     Prices(prices::PricesArgs),
     Reprice(reprice::RepriceArgs),
     Exchange(exchange::ExchangeArgs),
+    Backup(backup::BackupArgs),
+    Restore(backup::RestoreArgs),
     Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
     Manual(manual::ManualArgs),
@@ -112,6 +115,8 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Prices(args)) => args.run(),
         Some(Command::Reprice(args)) => args.run(),
         Some(Command::Exchange(args)) => args.run(),
+        Some(Command::Backup(args)) => args.run(),
+        Some(Command::Restore(args)) => args.run(),
         Some(Command::Doctor(args)) => args.run(),
         Some(Command::Completions(args)) => args.run(),
         Some(Command::Manual(args)) => args.run(),

@@ -2,5 +2,6 @@
 //! functions elsewhere; here is what waits, fetches and tells.
 
 pub(crate) mod alerts;
+pub(crate) mod backup;
 pub(crate) mod otlp;
 pub(crate) mod price_refresh;

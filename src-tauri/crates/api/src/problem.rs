@@ -112,6 +112,9 @@ impl From<StoreError> for Problem {
             | StoreError::Older { .. }
             | StoreError::Unopened { .. }
             | StoreError::Home { .. }
+            | StoreError::NoRoom { .. }
+            | StoreError::NotCopied { .. }
+            | StoreError::Unsound { .. }
             | StoreError::Unavailable
             | StoreError::Damaged
             | StoreError::Sqlite(_) => Code::LedgerUnavailable,

@@ -36,6 +36,8 @@ pub(crate) struct Books {
     pub(crate) newest_ms: i64,
     /// When there may be a cell to seal.
     next_seal_ms: i64,
+    /// Arrivals since old ones were forgotten.
+    untrimmed: u64,
 }
 
 /// What became of a batch of receipts.
@@ -58,6 +60,7 @@ const ADD_AWAITED: &str = "INSERT INTO awaited (job, ordinal) VALUES (?1, ?2)";
 /// Followers that fall further behind than this miss some.
 pub(crate) const TRIM_ARRIVALS: &str =
     "DELETE FROM arrival WHERE seq <= (SELECT max(seq) FROM arrival) - 10000";
+const TRIMMED_AT_ONCE: u64 = 256;
 pub(crate) const PASS_USED: &str = "UPDATE pass SET last_used = max(coalesce(last_used, 0), ?2)
     WHERE label = coalesce(
         (SELECT now.text FROM name AS was
@@ -86,6 +89,7 @@ impl Books {
             put_away: None,
             newest_ms: newest >> 12,
             next_seal_ms: 0,
+            untrimmed: TRIMMED_AT_ONCE,
         })
     }
 
@@ -124,7 +128,7 @@ impl Books {
             }
             cells.write(books)?;
             books.seal_some()?;
-            books.db.prepare_cached(TRIM_ARRIVALS)?.execute([])?;
+            books.trim_arrivals(recorded.new)?;
             Ok(recorded)
         })
     }
@@ -145,6 +149,16 @@ impl Books {
             // Every sum is read with care for damage, and what is not sealed stays live.
             Err(UnpackError::Damaged) => Ok(()),
         }
+    }
+
+    /// Forgets old arrivals now and then: each time is one more page to write.
+    fn trim_arrivals(&mut self, new: u64) -> rusqlite::Result<()> {
+        self.untrimmed += new;
+        if self.untrimmed >= TRIMMED_AT_ONCE {
+            self.db.prepare_cached(TRIM_ARRIVALS)?.execute([])?;
+            self.untrimmed = 0;
+        }
+        Ok(())
     }
 
     fn record_one(
