@@ -153,7 +153,6 @@ impl Writer {
         }
         self.catching_up = SealsLeft::None;
         self.counters.catching_up.store(false, Ordering::Relaxed);
-        self.changed();
     }
 
     fn next_try(&self) -> Option<Duration> {
