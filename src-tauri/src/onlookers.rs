@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use api::limits::LimitBoard;
 use api::metrics::Meters;
 use gateway::Finished;
 use meter::Receipt;
@@ -15,6 +16,8 @@ use crate::jobs::otlp::Post;
 pub(crate) struct Onlookers {
     /// What a monitoring system may ask.
     pub(crate) meters: Option<Arc<Meters>>,
+    /// What the providers still allow.
+    pub(crate) limits: Arc<LimitBoard>,
     /// What tells an OpenTelemetry collector.
     pub(crate) post: Option<Post>,
 }
@@ -22,7 +25,11 @@ pub(crate) struct Onlookers {
 impl Onlookers {
     /// Those that the configuration asks for.
     pub(crate) fn of(config: &Config) -> Self {
-        Self { meters: config.metrics.then(Arc::default), post: config.otlp.clone().map(Post::new) }
+        Self {
+            meters: config.metrics.then(Arc::default),
+            limits: Arc::default(),
+            post: config.otlp.clone().map(Post::new),
+        }
     }
 
     /// A call has begun.
@@ -36,6 +43,9 @@ impl Onlookers {
     pub(crate) fn finished(&self, finished: &Finished) {
         if let Some(meters) = &self.meters {
             meters.finished(&finished.receipt);
+        }
+        if let Some(limits) = &finished.limits {
+            self.limits.told(&finished.receipt, limits.at, &limits.readings);
         }
         if let Some(post) = &self.post {
             post.hand_in(finished);

@@ -282,6 +282,7 @@ impl Settings {
             }),
             alerts: alert_desk(&self.alerts),
             meters: self.onlookers.meters.clone(),
+            limits: Arc::clone(&self.onlookers.limits),
             status: Arc::new(move || status.status()),
             revision: revised.clone(),
             clock: Arc::new(now),

@@ -15,12 +15,12 @@ async function upstream(usage) {
     let text = "";
     for await (const piece of request) text += piece;
     const { model } = JSON.parse(text);
-    const { status = 200, input, cached, output } = usage(model);
+    const { status = 200, headers = {}, input, cached, output } = usage(model);
     const body =
       status === 200
         ? { id: "c", object: "chat.completion", model, choices: [{ index: 0, message: { role: "assistant", content: "." }, finish_reason: "stop" }], usage: { prompt_tokens: input, completion_tokens: output, total_tokens: input + output, prompt_tokens_details: { cached_tokens: cached } } }
         : { error: { type: "server_error", message: "planned by the test" } };
-    response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+    response.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(body));
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -29,14 +29,15 @@ async function upstream(usage) {
 
 /**
  * `receipts`: how many of a heavy user's year are in the ledger already. `more` providers, such
- * as `[providers.ollama]`, are the same upstream.
+ * as `[providers.ollama]`, are the same upstream;
+ * `rest` ends `config.toml`.
  */
-export async function start(usage, receipts = 0, more = "") {
+export async function start(usage, receipts = 0, more = "", rest = "") {
   const above = await upstream(usage);
   const home = mkdtempSync(join(tmpdir(), "tollgate-browser-"));
   if (receipts > 0) execFileSync(join(target, "debug/ledger"), [home, "--receipts", String(receipts)]);
   const base = `base_url = "${above.origin}"\n`;
-  writeFileSync(join(home, "config.toml"), `[providers.openai]\n${base}${more && more + base}`);
+  writeFileSync(join(home, "config.toml"), `[providers.openai]\n${base}${more && more + base}${rest}`);
   // No test reaches the keychain of whoever runs it.
   const { DBUS_SESSION_BUS_ADDRESS: _, ...outside } = process.env;
   const env = { ...outside, XDG_RUNTIME_DIR: home, TOLLGATE_HOME: home, TZ: "Europe/Berlin" };

@@ -18,6 +18,7 @@ mod key_check;
 mod keys;
 mod ledger;
 mod lifetime;
+mod limits;
 mod memory;
 mod metrics;
 mod otlp;

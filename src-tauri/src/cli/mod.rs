@@ -11,6 +11,7 @@ mod export;
 pub(crate) mod figure;
 mod filters;
 mod keys;
+pub(crate) mod limits;
 mod manual;
 mod open;
 mod paper;
@@ -76,6 +77,7 @@ enum Command {
     Export(export::ExportArgs),
     Alerts(alerts::AlertsArgs),
     Keys(keys::KeysArgs),
+    Limits(limits::LimitsArgs),
     Passes(passes::PassesArgs),
     Workspaces(workspaces::WorkspacesArgs),
     Prices(prices::PricesArgs),
@@ -110,6 +112,7 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Export(args)) => args.run(),
         Some(Command::Alerts(args)) => args.run(),
         Some(Command::Keys(args)) => args.run(),
+        Some(Command::Limits(args)) => args.run(),
         Some(Command::Passes(args)) => args.run(),
         Some(Command::Workspaces(args)) => args.run(),
         Some(Command::Prices(args)) => args.run(),

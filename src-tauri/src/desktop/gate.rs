@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use api::alerts::Alerts;
+use api::limits::KnownLimits;
 use api::period::Here;
 use api::problem::{Code, ErrorBody, Problem};
 use api::readers::Readers;
@@ -137,6 +138,12 @@ impl Gate {
     pub(super) async fn alerts(&self) -> Option<Alerts> {
         let (_, answer) = self.ask(Method::GET, "/api/v1/alerts", None).await;
         serde_json::from_value(answer).ok()
+    }
+
+    /// What the providers still allow, as far as anybody can say.
+    pub(super) async fn limits(&self) -> KnownLimits {
+        let (_, answer) = self.ask(Method::GET, "/api/v1/limits", None).await;
+        serde_json::from_value(answer).unwrap_or_default()
     }
 
     /// Who reads the ledger.

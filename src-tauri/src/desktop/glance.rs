@@ -5,18 +5,21 @@ use std::sync::Arc;
 
 use api::alerts::{AlertStanding, Alerts, RuleState};
 use api::answer::Figures;
+use api::limits::{KnownLimit, KnownLimits, LimitState};
 use api::period::Here;
 use api::problem::Problem;
 use api::query::{Query, Question};
 use api::question;
 use api::standing::Standing;
 use meter::exchange::ExchangeRates;
+use meter::limits::RETRY;
 use meter::{Currency, Money, Receipt};
 use store::Questions;
 
 use super::choice::{Choice, Span};
 use super::gate::Gate;
 use crate::cli::figure;
+use crate::cli::limits::span;
 
 /// The longest name that a menu line shows.
 const NAME: usize = 32;
@@ -38,6 +41,8 @@ pub(super) struct Glance {
     pub(super) last: String,
     /// The last call of today that failed.
     pub(super) error: String,
+    /// The limit that is nearest to its end, if one is near.
+    pub(super) limits: String,
     /// What alerts go on.
     pub(super) alerts: String,
     /// Whether any does, and may disturb.
@@ -54,11 +59,12 @@ pub(super) struct Glance {
 /// When the ledger cannot be read.
 pub(super) async fn read(gate: &Arc<Gate>, choice: Choice) -> Result<Glance, Problem> {
     let here = gate.here();
-    let alerts = gate.alerts().await;
+    let (alerts, limits) = (gate.alerts().await, gate.limits().await);
     let asking = Arc::clone(gate);
     let asked = move |ledger: &Questions| {
         let rates = asking.rates();
-        glance(ledger, here, alerts.as_ref(), choice, &rates)
+        let glance = glance(ledger, here, alerts.as_ref(), choice, &rates)?;
+        Ok(Glance { limits: nearest(&limits, here), ..glance })
     };
     gate.readers().ask(asked).await
 }
@@ -102,6 +108,7 @@ fn glance(
             Span::Month => spent_month,
         },
         currencies: rates.currencies(),
+        limits: String::new(),
         top: top.map_or_else(
             || "Nothing spent today".to_owned(),
             |row| {
@@ -116,6 +123,23 @@ fn glance(
             .as_ref()
             .map_or_else(|| "No error today".to_owned(), |receipt| last_error(receipt, here)),
     })
+}
+
+/// The limit that is nearest to its end; they come in that order.
+fn nearest(known: &KnownLimits, here: Here) -> String {
+    let is_near = |one: &&KnownLimit| matches!(one.state, LimitState::Low | LimitState::Exhausted);
+    let Some(one) = known.limits.iter().find(is_near) else { return "No limit near".to_owned() };
+    let what = one.what.replace('-', " ");
+    let left = match (one.state, one.used_percent) {
+        (LimitState::Low, Some(used)) => {
+            format!("{} % of {what} left", 100_u8.saturating_sub(used))
+        }
+        (_, _) if one.what == RETRY => "asks to wait".to_owned(),
+        (_, _) => format!("no {what} left"),
+    };
+    let whole = one.resets_at.map(|at| span(at.millis() - here.now.millis()));
+    let whole = whole.map_or_else(String::new, |span| format!(", whole in {span}"));
+    format!("Limit: {} {}{whole}", short(&one.provider), short(&left))
 }
 
 /// The newest of what goes on, and how many there are.

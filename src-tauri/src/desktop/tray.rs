@@ -75,6 +75,7 @@ impl Tray {
             &glance.top,
             &glance.last,
             &glance.error,
+            &glance.limits,
             &glance.alerts,
         ];
         for (line, text) in self.lines.iter().zip(texts) {
@@ -93,7 +94,7 @@ impl Tray {
 
 fn build(app: &AppHandle) -> tauri::Result<Tray> {
     let line = |id: &str| MenuItem::with_id(app, id, "…", false, None::<&str>);
-    let ids = ["today", "week", "month", "top", "last", "error", "alerts"];
+    let ids = ["today", "week", "month", "top", "last", "error", "limits", "alerts"];
     let lines = ids.into_iter().map(line).collect::<tauri::Result<Vec<_>>>()?;
     if let Some(alerts) = lines.last() {
         alerts.set_enabled(true)?;

@@ -232,8 +232,7 @@ impl Exporter {
         let request = self.client.post(format!("{base}/{path}")).body(message);
         match request.header(CONTENT_TYPE, "application/x-protobuf").send().await {
             Ok(answer) => judged(&answer),
-            // The address is the user's own; that it could not be reached is all there is to say.
-            Err(error) => Outcome::Later(error.without_url().to_string(), None),
+            Err(error) => Outcome::Later(innermost(&error), None),
         }
     }
 }
@@ -280,6 +279,15 @@ fn judged(answer: &Response) -> Outcome {
         | StatusCode::GATEWAY_TIMEOUT => Outcome::Later(why(), asked_to_wait(answer.headers())),
         _ => Outcome::Refused(why()),
     }
+}
+
+/// What is at the bottom of it: `Connection refused`, not `error sending request`.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
 }
 
 fn asked_to_wait(headers: &HeaderMap) -> Option<Duration> {

@@ -94,10 +94,19 @@ fn send(
     Ok((End::Complete, After::Keep))
 }
 
+fn quarters(text: &str) -> Option<[&str; 4]> {
+    text.split('/').collect::<Vec<_>>().try_into().ok()
+}
+
 fn head(answer: &Answer, play: &Play) -> Vec<u8> {
     let mut head = format!("HTTP/1.1 {} {}\r\n", answer.status, reason(answer.status));
     for (name, value) in &answer.headers {
         head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    if let Some([what, limit, remaining, reset]) = play.limit.as_deref().and_then(quarters) {
+        for (part, value) in [("limit", limit), ("remaining", remaining), ("reset", reset)] {
+            head.push_str(&format!("x-ratelimit-{part}-{what}: {value}\r\n"));
+        }
     }
     if let Some(coding) = play.coding {
         head.push_str(&format!("content-encoding: {}\r\n", coding.token()));

@@ -76,6 +76,8 @@ pub struct Play {
     pub parrot: bool,
     /// `unasked`: tells the usage of an OpenAI-shaped stream although nobody asked.
     pub unasked_usage: bool,
+    /// `limit=WHAT/LIMIT/REMAINING/RESET`: tells of such a limit in OpenAI's headers.
+    pub limit: Option<String>,
 }
 
 impl Default for Play {
@@ -99,6 +101,7 @@ impl Default for Play {
             byte_by_byte: false,
             parrot: false,
             unasked_usage: false,
+            limit: None,
         }
     }
 }
@@ -153,6 +156,7 @@ impl Play {
                 "nousage" => play.no_usage = true,
                 "bytes" => play.byte_by_byte = true,
                 "parrot" => play.parrot = true,
+                "limit" => play.limit = Some(value.to_owned()),
                 "unasked" => play.unasked_usage = true,
                 other => play.misfortune = Some((number(), Misfortune::named(other))),
             }

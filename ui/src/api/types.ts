@@ -476,6 +476,41 @@ export type KeyCheck = {
 /**  What sort of call it was. */
 export type Kind = "chat" | "completion" | "embedding" | "image" | "speech" | "transcription" | "video" | "rerank" | "moderation" | "batch" | "fine_tuning" | "count" | "poll" | "meta" | "other";
 
+/**  One limit of one provider, as its last answer told. */
+export type KnownLimit = {
+	/**  Whose. */
+	provider: string,
+	/**  For which stored key; `null`: for those that clients bring. */
+	key: string | null,
+	/**  For which model: providers count most models apart. */
+	model: string | null,
+	/**
+	 *  What is limited, in the provider's word: `requests`, `tokens`, `input-tokens`, …; `retry`:
+	 *  it was asked too often and wants to be left alone until `resets_at`.
+	 */
+	what: string,
+	/**  How many there are in all. */
+	limit: number | null,
+	/**  How many were left then. */
+	remaining: number | null,
+	/**  How much was gone then, in percent, rounded up. */
+	used_percent: number | null,
+	/**  When it is whole again. */
+	resets_at: Timestamp | null,
+	/**  When the provider said so. */
+	seen_at: Timestamp,
+	/**  How it stands now. */
+	state: LimitState,
+	/**  When it will be used up at the pace of the last minutes, if that is before it is whole again. */
+	used_up_at: Timestamp | null,
+};
+
+/**  The answer to `limits`. */
+export type KnownLimits = {
+	/**  Those that are nearest to their end first. */
+	limits: KnownLimit[],
+};
+
 /**  How recording is doing. */
 export type LedgerStatus = {
 	/**  The size of its file. */
@@ -493,6 +528,17 @@ export type LedgerStatus = {
 	/**  Why nothing can be written, if so. */
 	problem: string | null,
 };
+
+/**  How a limit stands now. */
+export type LimitState = 
+/**  Nothing is left. */
+"exhausted" | 
+/**  Less than a tenth is left. */
+"low" | 
+/**  There is enough. */
+"fine" | 
+/**  It has become whole since the provider spoke. */
+"reset";
 
 /**  One disjoint usage item with the money on it. */
 export type Line = {

@@ -45,6 +45,15 @@ export function span(from: Timestamp, to: Timestamp, granularity: Granularity): 
   return `${day.format(a)} – ${day.format(b)}`;
 }
 
+/** `in 12 s`. */
+export function ahead(at: Timestamp, now = Date.now()): string {
+  const seconds = Math.max(0, Math.round((Date.parse(at) - now) / 1000));
+  if (seconds < 120) return `in ${seconds} s`;
+  if (seconds < 7200) return `in ${Math.floor(seconds / 60)} min`;
+  if (seconds < 172_800) return `in ${Math.floor(seconds / 3600)} h`;
+  return `in ${Math.floor(seconds / 86_400)} days`;
+}
+
 /** `12 s ago`. */
 export function ago(at: Timestamp, now = Date.now()): string {
   const seconds = Math.max(0, Math.round((now - Date.parse(at)) / 1000));

@@ -12,6 +12,7 @@ mod download;
 mod events;
 pub mod export;
 pub mod keys;
+pub mod limits;
 pub mod metrics;
 pub mod otlp;
 pub mod passes;

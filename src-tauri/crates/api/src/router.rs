@@ -20,6 +20,7 @@ use crate::alerts::{self, AlertDesk};
 use crate::answer::{Requests, Usage};
 use crate::auth::{Guard, Scopes, check, json_only};
 use crate::keys::{self, KeyRing};
+use crate::limits::{self, LimitBoard};
 use crate::metrics::{self, Meters};
 use crate::period::Here;
 use crate::prices::{Refreshed, TellPrice};
@@ -77,6 +78,8 @@ pub struct Desk {
     pub alerts: AlertDesk,
     /// What counts calls for a monitoring system, if the user wants one to ask.
     pub meters: Option<Arc<Meters>>,
+    /// What the providers said they still allow.
+    pub limits: Arc<LimitBoard>,
     /// What this Tollgate is and how it is doing.
     pub status: Arc<dyn Fn() -> GateStatus + Send + Sync>,
     /// A number that changes after the ledger did.
@@ -136,6 +139,7 @@ pub fn router(desk: Desk) -> Router {
         .route("/api/v1/export", get(export))
         .route("/api/v1/events", get(changes))
         .route("/api/v1/status", get(status::status))
+        .route("/api/v1/limits", get(limits::limits))
         .route("/metrics", get(metrics::metrics))
         .merge(workspaces::reading())
         .merge(prices::reading())

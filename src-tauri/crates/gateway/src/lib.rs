@@ -39,6 +39,7 @@ use std::sync::Arc;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
+use meter::limits::LimitReading;
 use meter::receipt::{Settlement, TraceParent};
 use meter::{Receipt, ReceiptId, Timestamp};
 use tokio::sync::watch;
@@ -67,6 +68,17 @@ pub struct Finished {
     pub outcome: Option<Outcome>,
     /// The span it was made from, if its client said so.
     pub parent: Option<TraceParent>,
+    /// What its provider said it still allows, and when.
+    pub limits: Option<Limits>,
+}
+
+/// What a provider said it still allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// When its answer began.
+    pub at: Timestamp,
+    /// At least one.
+    pub readings: Vec<LimitReading>,
 }
 
 /// How a background job ended.

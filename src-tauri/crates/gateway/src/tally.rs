@@ -19,13 +19,13 @@ use meter::{Money, Receipt, ReceiptId};
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Denied;
-use crate::clock::{Began, millis};
+use crate::clock::{Began, millis, wall_now};
 use crate::decode::Decoder;
 use crate::refusal::Refusal;
 use crate::request_body::Upload;
 use crate::scrub::scrub;
 use crate::snapshot::Snapshot;
-use crate::{Finish, Finished, Open, poll, valuation};
+use crate::{Finish, Finished, Limits, Open, poll, valuation};
 
 /// Response headers that may carry a request id, where the provider's file names none.
 const REQUEST_ID_HEADERS: [&str; 6] = [
@@ -97,6 +97,7 @@ pub(crate) struct Tally {
     decoder: Option<Decoder>,
     seen: Seen,
     tried_ms: u64,
+    limits: Option<Limits>,
     /// What a poll's answer told of the job it asks about.
     job: Option<Box<Receipt>>,
 }
@@ -118,6 +119,7 @@ impl Tally {
             decoder: None,
             seen: Seen::default(),
             tried_ms: 0,
+            limits: None,
             job: None,
         }
     }
@@ -192,6 +194,7 @@ impl Tally {
     /// Notes that the answer has begun.
     pub(crate) fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
         self.receipt.http_status = Some(status.as_u16());
+        self.limits = limits_told(headers);
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let Some(provider) = self.call.snapshot.providers.get(&self.receipt.provider) else {
             return;
@@ -441,7 +444,8 @@ impl Tally {
         };
         let blank = Receipt::begun(receipt.id, receipt.started_at, "", "");
         let receipt = std::mem::replace(receipt, blank);
-        finish(Finished { receipt, outcome, parent: self.call.parent });
+        let (parent, limits) = (self.call.parent, self.limits.take());
+        finish(Finished { receipt, outcome, parent, limits });
     }
 }
 
@@ -449,6 +453,15 @@ impl Drop for Tally {
     fn drop(&mut self) {
         self.end(if self.is_stopping() { Ending::Stopped } else { Ending::ClientLeft });
     }
+}
+
+/// What the provider says it still allows.
+fn limits_told(headers: &HeaderMap) -> Option<Limits> {
+    let at = wall_now();
+    let told =
+        headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+    let readings = meter::limits::read(told, at);
+    (!readings.is_empty()).then_some(Limits { at, readings })
 }
 
 /// Writes down what the request turned out to ask for.
@@ -496,7 +509,7 @@ pub(crate) fn deny(denied: Denied, began: &Began, open: &Open) {
     receipt.cost = Some(Money::ZERO);
     receipt.cost_state = CostState::Free;
     let finish = open(&receipt);
-    finish(Finished { receipt, outcome: None, parent });
+    finish(Finished { receipt, outcome: None, parent, limits: None });
 }
 
 /// Who pays for calls to a provider's host: the user's own machine nobody.

@@ -10,6 +10,7 @@ pub mod format;
 mod json;
 mod json_shape;
 mod leaves;
+pub mod limits;
 pub mod money;
 pub mod price;
 pub mod provider;

@@ -152,6 +152,7 @@ fn desk(home: &Path, ledger: &Arc<Ledger>) -> Desk {
             history: Arc::new(Vec::new),
         },
         meters: None,
+        limits: Arc::default(),
         status: Arc::new(a_status),
         revision: watch::channel(0).1,
         clock: Arc::new(|| at(NOW)),

@@ -5,6 +5,7 @@ use std::path::Path;
 use api::alerts::{AlertHistory, AlertRule, Alerts, PauseOrder, SnoozeOrder};
 use api::answer::{Requests, Usage};
 use api::keys::{Key, KeyCheck, NewKey};
+use api::limits::KnownLimits;
 use api::passes::{MadePass, NewPass, Pass, PassTerms};
 use api::prices::{PriceList, PricesInForce, Refreshed, TellPrice};
 use api::problem::ErrorBody;
@@ -27,6 +28,7 @@ fn written() -> String {
         .register::<Key>()
         .register::<NewKey>()
         .register::<KeyCheck>()
+        .register::<KnownLimits>()
         .register::<Pass>()
         .register::<NewPass>()
         .register::<MadePass>()
