@@ -1,5 +1,5 @@
 # Thin: each target is one thing a person types.
-.PHONY: run ui test test-ui test-desktop soak bench bench-micro bench-views bench-scroll fuzz lint package test-package footprint setup
+.PHONY: run ui test test-ui test-desktop soak bench bench-micro bench-views bench-scroll fuzz lint deny package test-package footprint setup
 
 CARGO ?= cargo
 
@@ -23,6 +23,10 @@ setup: ## what tests need beyond Rust (Debian/Ubuntu, macOS)
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+# Without network: make deny CHECKS="bans licenses sources".
+deny: ## licences, sources, banned crates and known holes of everything that is linked (needs cargo-deny)
+	$(CARGO) deny --locked --all-features check --hide-inclusion-graph $(CHECKS)
 
 test: setup ui lint ## everything
 	$(CARGO) build --locked --workspace --all-targets

@@ -14,6 +14,12 @@ async function upstream(usage) {
   const server = createServer(async (request, response) => {
     let text = "";
     for await (const piece of request) text += piece;
+    // What tests a key: the list of models, for the one key that is known here.
+    if (request.method === "GET") {
+      const knows = request.headers.authorization === "Bearer sk-planted-in-the-page";
+      const list = knows ? { object: "list", data: [] } : { error: { message: "Incorrect API key provided" } };
+      return response.writeHead(knows ? 200 : 401, { "content-type": "application/json" }).end(JSON.stringify(list));
+    }
     const { model } = JSON.parse(text);
     const { status = 200, headers = {}, input, cached, output } = usage(model);
     const body =

@@ -27,6 +27,11 @@ def read(path):
         return ""
 
 
+if os.geteuid() != 0:
+    # It would read 0: the program's memory is closed to other programs of its user, also its size.
+    sys.exit("FAILED: only root is told how much memory the program takes")
+
+
 def family(root):
     """The process and all its descendants, zombies aside."""
     children = {}

@@ -81,13 +81,25 @@ def tollgate(*arguments):
     return subprocess.run([BINARY, *arguments], check=True, capture_output=True, text=True).stdout
 
 
+def environment(pid):
+    return pathlib.Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+
+
+def command(pid):
+    return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+
+
 def processes(name):
     """Running processes of this session whose command's name begins so, zombies aside."""
     ours = f"TOLLGATE_HOME={HOME}".encode()
     found = []
     for process in pathlib.Path("/proc").glob("[0-9]*"):
         try:
-            is_ours = ours in (process / "environ").read_bytes().split(b"\0")
+            try:
+                is_ours = ours in environment(process.name)
+            except PermissionError:
+                # The program itself shows its environment to root alone.
+                is_ours = command(process.name)[0] == BINARY.encode()
             if is_ours and (process / "comm").read_text().startswith(name):
                 found.append(int(process.name))
         except OSError:
@@ -136,6 +148,9 @@ def notifications():
     return sorted(one["summary"]["data"] for one in told["data"][0])
 
 
+# As a shell has it that was given keys.
+PLANTED = "sk-PLANTED-IN-THE-SHELL"
+os.environ.update({name: PLANTED for name in ("OPENAI_API_KEY", "ANTHROPIC_AUTH_TOKEN", "AWS_SECRET_ACCESS_KEY")})
 tollgate("exchange", "set", "2020-01-01", "USD", "EUR", "0.5")
 subprocess.Popen(["openbox"], stderr=subprocess.DEVNULL)
 subprocess.Popen(["dunst"], stderr=subprocess.DEVNULL)
@@ -157,6 +172,16 @@ def script(source):
 until("the gate takes calls", alive)
 until("there is one window", lambda: windows() == 1)
 until("the page is there", lambda: script("return document.querySelector('h1')?.innerText") == "Activity")
+ours, drawing = processes("tollgate"), processes("WebKitWebProces") + processes("WebKitNetworkPr")
+window = [pid for pid in ours if b"--window" in command(pid)]
+assert len(ours) == 2 and len(window) == 1 and drawing, (ours, window, drawing)
+hidden = [pid for pid in ours if quietly(lambda: environment(pid)) is None]
+assert hidden == ([] if os.geteuid() == 0 else ours), "other programs of the user can look into it"
+if not hidden:
+    assert any(PLANTED.encode() in entry for pid in ours for entry in environment(pid)), "the app was given the keys"
+for child in drawing + [pid for pid in window if pid not in hidden]:
+    assert not any(PLANTED.encode() in entry for entry in environment(child)), command(child)
+print("ok: what the app starts has none of the shell's keys")
 until("the tray says nothing was spent", lambda: tray.ask("label") == "$0.00")
 
 # 1,000 x $1.25/M + 100 x $10/M is $0.00225 a call.
@@ -213,7 +238,7 @@ until("all calls are in the tray", lambda: "Today $0.0158 · 14 requests" in tra
 assert notifications() == ["Errors", "Spend"], "an episode is told once"
 
 assert tray.ask("click Quit") == "clicked"
-until("it quits", lambda: not processes("tollgate"))
+until("it quits", lambda: not alive() and not processes("tollgate"))
 assert not quietly(alive)
 receipts = [json.loads(line) for line in tollgate("requests", "--json").splitlines()]
 good = [one for one in receipts if one["status"] == "succeeded"]

@@ -155,3 +155,51 @@ fn sql_stands_only_in_the_store() {
         }
     }
 }
+
+/// Names of types that hold a wiped secret, with the attributes before them.
+fn holders(text: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for (at, _) in text.match_indices("Zeroizing<") {
+        let before = &text[..at];
+        let Some(start) = before.rfind("struct ").max(before.rfind("enum ")) else { continue };
+        // Inside that type: nothing has closed it yet, and no function began.
+        if before[start..].contains('}') || before[start..].contains("fn ") {
+            continue;
+        }
+        let name = before[start..].split_whitespace().nth(1).unwrap_or_default();
+        let above = before[..start].rsplit("\n\n").next().unwrap_or_default();
+        found.push((name.trim_end_matches(['(', '{', '<']).to_owned(), above.to_owned()));
+    }
+    found
+}
+
+#[test]
+fn what_holds_a_secret_prints_no_debug_text_by_itself() {
+    let mut seen = BTreeSet::new();
+    for (path, text) in tracked() {
+        if path.extension().is_some_and(|ending| ending == "rs") && !is_test(&path) {
+            for (name, above) in holders(&text) {
+                let derives =
+                    above.lines().any(|l| l.starts_with("#[derive") && l.contains("Debug"));
+                assert!(!derives, "{name} in {} derives Debug", path.display());
+                seen.insert(name);
+            }
+        }
+    }
+    for known in ["StoredKey", "BoundKey", "Held", "Shown", "PassSecret"] {
+        assert!(seen.iter().any(|name| name.starts_with(known)), "{known} among {seen:?}");
+    }
+}
+
+#[test]
+fn processes_are_started_in_one_place() {
+    for (path, text) in tracked() {
+        if path.starts_with("src-tauri/src") && !path.ends_with("child.rs") {
+            assert!(
+                !product(&text).contains("Command::new("),
+                "{}: use `child::command`",
+                path.display()
+            );
+        }
+    }
+}

@@ -184,3 +184,16 @@ async fn remove(
     desk.change(move || keys.remove(&provider, &label)).await?;
     Ok(Json(desk.keys.keys()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_printed_of_a_new_key_is_not_its_secret() {
+        let new: NewKey =
+            serde_json::from_str(r#"{"provider":"x","secret":"sk-PLANTED"}"#).unwrap();
+        let printed = format!("{new:?} {new:#?}");
+        assert!(printed.contains("•••") && !printed.contains("PLANTED"), "{printed}");
+    }
+}

@@ -149,3 +149,18 @@ impl KeyTable {
         self.by_provider.get(provider)?.iter().find(of_origin)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_printed_of_a_snapshot_holds_no_secret() {
+        let mut snapshot = Snapshot::default();
+        let secret = Zeroizing::new("sk-PLANTED".to_owned());
+        let key = StoredKey { label: "work".into(), secret, origin: "https://x.test".into() };
+        snapshot.keys.insert("x", key);
+        let printed = format!("{snapshot:?} {snapshot:#?}");
+        assert!(printed.contains("work") && !printed.contains("PLANTED"), "{printed}");
+    }
+}
