@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Write as _;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -129,6 +130,8 @@ impl Gate {
             [program, arguments @ ..] => {
                 let mut command = Command::new(program);
                 command.args(arguments).arg(binary);
+                // What it starts besides goes when the process does.
+                command.process_group(0);
                 command
             }
         };
@@ -280,6 +283,11 @@ impl Gate {
     /// Kills the process as a power cut would.
     pub(crate) fn kill(&mut self) {
         if let Some(mut running) = self.running.take() {
+            if !self.launcher.is_empty() {
+                let group = format!("-{}", running.process.id());
+                let killed = Command::new("kill").args(["-KILL", "--", &group]).status();
+                assert!(killed.is_ok_and(|status| status.success()), "the group was there");
+            }
             running.process.kill().expect("it runs");
             running.process.wait().expect("it was killed");
         }

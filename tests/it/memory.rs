@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::json;
 use standin::client::Call;
 
-use crate::gate::{Gate, Setup, files_below};
+use crate::gate::{Gate, Setup, files_below, wait_until};
 
 const KEY: &str = "sk-PLANTED-MEMORY-71c5";
 
@@ -60,8 +60,7 @@ fn other_programs_of_the_same_user_cannot_look_into_it() {
     let gate = Gate::open_with(Setup { launcher: user, prepare, ..Setup::default() });
     call_with_a_key(&gate);
     // A program that does not mind is an open book, so the test can tell.
-    let mut open = as_user(user, &["sleep", "600"]);
-    let mut open: Child = open.stdout(Stdio::null()).spawn().expect("it starts");
+    let open = Open::start(user);
     for file in ["environ", "mem", "maps", "auxv", "fd/0"] {
         let reads = |pid: u32| {
             // Of `mem` nothing can be read at 0; whether it opens is the question.
@@ -72,10 +71,30 @@ fn other_programs_of_the_same_user_cannot_look_into_it() {
         assert!(!reads(gate.pid()), "{file} of the gate");
         let may_trace = fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope");
         let is_mem = file == "mem" && may_trace.is_ok_and(|scope| scope.trim() != "0");
-        assert!(reads(open.id()) || is_mem, "{file} of a program that does not mind");
+        assert!(reads(open.0.id()) || is_mem, "{file} of a program that does not mind");
     }
-    open.kill().expect("it runs");
-    open.wait().expect("it was killed");
+}
+
+/// A program that does nothing, and nothing for its privacy.
+struct Open(Child);
+
+impl Open {
+    fn start(user: &[&str]) -> Self {
+        let mut sleep = as_user(user, &["sleep", "600"]);
+        let sleep = sleep.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let open = sleep.spawn().expect("it starts");
+        let name = format!("/proc/{}/comm", open.id());
+        // Before that it is whoever makes it that user's.
+        wait_until("it sleeps", || fs::read(&name).is_ok_and(|name| name == b"sleep\n"));
+        Self(open)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.kill().expect("it runs");
+        self.0.wait().expect("it was killed");
+    }
 }
 
 fn give_to_nobody(home: &Path) {
