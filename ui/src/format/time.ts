@@ -11,6 +11,7 @@ const clock = format({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const day = format({ day: "numeric", month: "short" });
 const weekday = format({ weekday: "short", day: "numeric" });
 const month = format({ month: "short", year: "numeric" });
+const year = format({ day: "numeric", month: "short", year: "numeric" });
 const minute = format({ hour: "2-digit", minute: "2-digit" });
 const full = format({
   day: "numeric",
@@ -25,7 +26,16 @@ const full = format({
 
 export const timeOfDay = (at: Timestamp): string => clock.format(new Date(at));
 export const date = (at: Timestamp): string => day.format(new Date(at));
+export const dateOfYear = (at: Timestamp): string => year.format(new Date(at));
 export const precise = (at: Timestamp): string => full.format(new Date(at));
+
+const iso = new Intl.DateTimeFormat("en-CA", { timeZone: zone, year: "numeric", month: "2-digit", day: "2-digit" });
+
+/** An instant's day as a date field has it. */
+export const dayOf = (at: Timestamp): string => iso.format(new Date(at));
+
+/** Where a date field's day begins. */
+export const beginOf = (day: string): Timestamp => new Date(`${day}T00:00`).toISOString();
 
 /** Under a chart's bar. */
 export function tick(at: Timestamp, granularity: Granularity): string {

@@ -144,7 +144,7 @@ impl Ledger {
 
     /// What workspaces that clients may still name by an old name are called now.
     pub fn workspace_names(&self) -> Result<HashMap<Box<str>, Box<str>>, StoreError> {
-        self.write(|books| Ok(Known::of(books)?.former))
+        self.write(|books| former(books, &Aliases::read(&books.db)?))
     }
 }
 
@@ -225,6 +225,18 @@ fn used(
     Ok(all)
 }
 
+/// Former names, and what they lead to.
+fn former(books: &Books, aliases: &Aliases) -> Result<HashMap<Box<str>, Box<str>>, StoreError> {
+    let text = |id| books.glossary.text(&books.db, id);
+    let mut former = HashMap::new();
+    for (name, now) in aliases.of(Sort::Workspace) {
+        if let (Some(name), Some(now)) = (text(name)?, text(now)?) {
+            former.insert(name, now);
+        }
+    }
+    Ok(former)
+}
+
 /// The names there are, for a change to be checked against.
 struct Known {
     current: BTreeSet<Box<str>>,
@@ -237,14 +249,7 @@ impl Known {
         let mut lanes = Lanes::default();
         lanes.refresh_shown(&books.db)?;
         let current = used(&books.db, &books.glossary, &lanes)?;
-        let text = |id| books.glossary.text(&books.db, id);
-        let mut former = HashMap::new();
-        for (name, now) in lanes.aliases().of(Sort::Workspace) {
-            if let (Some(name), Some(now)) = (text(name)?, text(now)?) {
-                former.insert(name, now);
-            }
-        }
-        Ok(Self { current, former })
+        Ok(Self { current, former: former(books, lanes.aliases())? })
     }
 
     /// A workspace by the name it has now.
