@@ -176,6 +176,8 @@ test("both fit a phone", async () => {
     await open(path);
     const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     assert.ok(wide <= 0, `${path} is ${wide} px too wide`);
+    const squashed = await page.evaluate(() => [...document.querySelectorAll("main > *")].filter((one) => one.scrollHeight > one.clientHeight + 2).map((one) => one.className));
+    assert.deepEqual(squashed, [], `${path} hides what does not fit`);
     await shot(`phone-${path.slice(1, 5)}`);
   }
   assert.deepEqual(errors, []);
