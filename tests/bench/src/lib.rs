@@ -7,7 +7,7 @@
 mod case;
 pub mod heavy_use;
 mod load;
-mod machine;
+pub mod machine;
 mod measure;
 mod memory;
 pub mod micro;

@@ -9,7 +9,7 @@ use crate::process::{Cpu, machine_busy};
 const LOADED: f64 = 0.10;
 
 /// In one line.
-pub(crate) fn description() -> String {
+pub fn description() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();

@@ -4,8 +4,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
-use store::{Ledger, Recorder};
+use anyhow::{Context, anyhow};
+use store::{Ledger, Questions, Recorder};
 
 use crate::heavy_use::{self, HeavyUse};
 use crate::machine;
@@ -37,7 +37,43 @@ pub fn run(home: &Path, receipts: u64, single: u64) -> anyhow::Result<()> {
     row("as fast as can be", receipts, 2_000)?;
     row("one after another", single, 0)?;
     println!("{table}");
+    copy_while_recording(home, &ledger, &recorder)?;
     ledger.close(Duration::from_secs(60));
+    Ok(())
+}
+
+/// Copies the ledger while receipts come in, and says what each of them noticed of it.
+fn copy_while_recording(home: &Path, ledger: &Ledger, recorder: &Recorder) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir_in(home)?;
+    let questions = Questions::open(home)?;
+    let (at, began) = (folder.path().to_owned(), Instant::now());
+    let copying = std::thread::spawn(move || {
+        let made = questions.back_up(&at, heavy_use::now());
+        (made, began.elapsed())
+    });
+    let mut uses = HeavyUse::new(1_000_000, 1, heavy_use::now(), 8);
+    let (mut took, mut most_waiting) = (Vec::new(), 0);
+    while !copying.is_finished() {
+        let Some(receipt) = uses.next(|at| recorder.mint(at)) else { break };
+        let began = Instant::now();
+        recorder.open(&receipt).finish(receipt);
+        took.push(began.elapsed());
+        most_waiting = most_waiting.max(ledger.health().waiting);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let (made, taken) = copying.join().map_err(|_| anyhow!("the copying thread panicked"))?;
+    let bytes = made?.context("there is a ledger")?.bytes;
+    took.sort_unstable();
+    let rank = |percent: usize| took[(took.len() - 1) * percent / 100];
+    println!(
+        "copied {} MB in {taken:.1?}; meanwhile {} receipts were handed in, in {:.1?} each (p99 {:.1?}, \
+         longest {:.1?}), and at most {most_waiting} waited to be committed",
+        bytes / 1_000_000,
+        took.len(),
+        rank(50),
+        rank(99),
+        rank(100),
+    );
     Ok(())
 }
 

@@ -43,7 +43,17 @@ impl Histogram {
     }
 
     /// The count of a bucket that there can be.
+    #[inline]
     fn count_of(&mut self, bucket: u16) -> &mut i64 {
+        // Below the first this wraps and is beyond every end.
+        if usize::from(bucket.wrapping_sub(self.first)) >= self.counts.len() {
+            self.reach(bucket);
+        }
+        &mut self.counts[usize::from(bucket - self.first)]
+    }
+
+    /// Makes room for a bucket.
+    fn reach(&mut self, bucket: u16) {
         if self.counts.is_empty() {
             self.first = bucket;
         }
@@ -57,7 +67,6 @@ impl Histogram {
         if at >= self.counts.len() {
             self.counts.resize(at + 1, 0);
         }
-        &mut self.counts[at]
     }
 
     /// How many durations were counted.

@@ -82,6 +82,17 @@ pub(crate) fn put_money(out: &mut Vec<u8>, money: Money) {
     put_signed(out, digits);
 }
 
+/// The powers of ten that fit.
+const SMALL_POWERS: [i64; 19] = {
+    let mut powers = [1; 19];
+    let mut at = 1;
+    while at < powers.len() {
+        powers[at] = powers[at - 1] * 10;
+        at += 1;
+    }
+    powers
+};
+
 /// A text of this record alone.
 pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
     put(out, text.len() as u64);
@@ -184,10 +195,15 @@ impl<'a> Unpack<'a> {
     }
 
     pub(crate) fn money(&mut self) -> Result<Money, UnpackError> {
-        let zeros = self.byte()?;
-        let scale = 10_i128.checked_pow(u32::from(zeros)).ok_or(UnpackError::Damaged)?;
-        let attos = self.signed()?.checked_mul(scale).ok_or(UnpackError::Damaged)?;
-        Ok(Money::from_attos(attos))
+        let zeros = usize::from(self.byte()?);
+        let digits = self.signed()?;
+        // Most amounts are few digits, and a sum over years reads a million of them.
+        if let (Some(scale), Ok(digits)) = (SMALL_POWERS.get(zeros), i64::try_from(digits)) {
+            return Ok(Money::from_attos(i128::from(digits) * i128::from(*scale)));
+        }
+        let scale = u32::try_from(zeros).ok().and_then(|zeros| 10_i128.checked_pow(zeros));
+        let attos = scale.and_then(|scale| digits.checked_mul(scale));
+        Ok(Money::from_attos(attos.ok_or(UnpackError::Damaged)?))
     }
 
     pub(crate) fn text(&mut self) -> Result<Box<str>, UnpackError> {

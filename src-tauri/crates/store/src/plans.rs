@@ -34,6 +34,8 @@ fn no_question_and_no_write_scans_a_table_or_sorts() {
         questions::LAST_ARRIVAL,
         usage::ENDS,
         usage::TAGGED,
+        usage::TAGGED_AFTER,
+        usage::NEXT_VALUE,
         rollup::READ,
         rollup::REMOVE,
         seal::UNTIL,

@@ -19,7 +19,7 @@ use crate::names::{NameId, Reading, find};
 use crate::pack::{Unpack, Unspell};
 use crate::pieces::{Layer, Of, Piece, layers, pieces};
 use crate::questions::Questions;
-use crate::receipt_row::Lanes;
+use crate::receipt_row::{self, Lanes};
 use crate::rollup::Span;
 use crate::seal::{self, Sealed, SealedCells};
 use crate::tally::{Sign, Tally};
@@ -73,8 +73,19 @@ pub struct TableRow {
 
 pub(crate) const ENDS: &str =
     "SELECT (SELECT min(ordinal) FROM receipt), (SELECT max(ordinal) FROM receipt)";
-pub(crate) const TAGGED: &str = "SELECT ordinal, value FROM tag
-    WHERE name = ?1 AND ordinal >= ?2 AND ordinal < ?3";
+/// The columns of [`receipt_row::read`], and the tag's value.
+pub(crate) const TAGGED: &str =
+    "SELECT receipt.ordinal, lane, cost, detail, value FROM tag CROSS JOIN receipt USING (ordinal)
+    WHERE name = ?1 AND value = ?2 AND tag.ordinal >= ?3 AND tag.ordinal < ?4";
+/// The same of all values after one.
+pub(crate) const TAGGED_AFTER: &str =
+    "SELECT receipt.ordinal, lane, cost, detail, value FROM tag CROSS JOIN receipt USING (ordinal)
+    WHERE name = ?1 AND value > ?2 AND tag.ordinal >= ?3 AND tag.ordinal < ?4";
+pub(crate) const NEXT_VALUE: &str = "SELECT min(value) FROM tag WHERE name = ?1 AND value > ?2";
+
+/// Values of a tag that are looked for one by one, each in its own stretch of the index;
+/// of those who have more, the index is read whole.
+const MOST_VALUES: usize = 1000;
 
 impl Questions {
     /// What the receipts of a filter came to. `buckets` are the edges of a series, ascending,
@@ -157,14 +168,20 @@ impl Questions {
         edges: &[Timestamp],
         days: Days,
     ) -> Result<Vec<Cell>, StoreError> {
-        let layers = layers(&Sealed::read(&self.db)?, days.spans());
+        let sealed = Sealed::read(&self.db)?;
+        let layers_of = |spans| layers(&sealed, spans);
+        let (coarse, by_day) = (layers_of(SPANS), layers_of(SPANS_OF_DAYS));
         let lanes = self.lanes();
         let rows = TableRows::of(selection, &lanes, by)?;
         let mut cells = Vec::new();
         for (range, bucket) in segments(self.period(selection)?, edges) {
             let sums = rows.groups.iter().map(|_| None).collect();
-            let mut part = Part { rows: &rows, sums, days, layers: &layers };
-            self.sum(selection, range, &mut part)?;
+            let mut part = Part { rows: &rows, sums, counts: Counts::Figures, layers: &coarse };
+            self.sum(selection, range.clone(), &mut part)?;
+            if days == Days::Apart {
+                (part.counts, part.layers) = (Counts::CostOfDay, &by_day);
+                self.sum(selection, range, &mut part)?;
+            }
             let found = rows.groups.iter().zip(part.sums);
             let found = found.filter_map(|(groups, sums)| Some((*groups, *sums?)));
             cells.extend(found.map(|(groups, sums)| Cell { bucket, groups, sums }));
@@ -301,29 +318,56 @@ impl Questions {
         let Some(name) = find(&self.db, name)? else {
             return Ok([(Group::Name(NameId::ABSENT), rest)].into());
         };
-        let mut tagged = self.db.prepare_cached(TAGGED)?;
-        let mut tagged = tagged.query(params![name, selection.from, selection.to])?;
-        while let Some(row) = tagged.next()? {
-            let ordinal: i64 = row.get(0)?;
-            if crate::walk::is_selected(&self.db, selection, ordinal)? {
-                let Some(receipt) = self.row(ordinal)? else { continue };
-                let (lane, tally) = (self.lane_of(ordinal)?, Tally::of(&receipt));
-                let lanes = self.lanes();
-                let group = rows.entry(Group::Name(row.get(1)?)).or_default();
-                let lane = lanes.get(lane)?;
-                group.add(lane, &tally);
-                rest.subtract(lane, &tally);
-                if days == Days::Apart {
-                    let day = day(ordinal >> 12);
-                    group.on_day(Sign::Plus, day, lane, tally.cost);
-                    rest.on_day(Sign::Minus, day, lane, tally.cost);
-                }
+        let mut value = NameId::ABSENT;
+        let mut next = self.db.prepare_cached(NEXT_VALUE)?;
+        for sought in 0..=MOST_VALUES {
+            let sql = if sought < MOST_VALUES { TAGGED } else { TAGGED_AFTER };
+            if sql == TAGGED {
+                let found: Option<NameId> =
+                    next.query_row(params![name, value], |row| row.get(0))?;
+                let Some(found) = found else { break };
+                value = found;
+            }
+            let mut tagged = self.db.prepare_cached(sql)?;
+            let mut tagged = tagged.query(params![name, value, selection.from, selection.to])?;
+            while let Some(row) = tagged.next()? {
+                self.add_tagged(row, selection, days, &mut rows, &mut rest)?;
             }
         }
         if !rest.is_empty() {
             rows.insert(Group::Name(NameId::ABSENT), rest);
         }
         Ok(rows)
+    }
+
+    /// Counts a row of [`TAGGED`] for its value, if it is selected, and not for what is left.
+    fn add_tagged(
+        &self,
+        row: &rusqlite::Row<'_>,
+        selection: &Selection,
+        days: Days,
+        rows: &mut BTreeMap<Group, Sums>,
+        rest: &mut Sums,
+    ) -> Result<(), StoreError> {
+        let (ordinal, lane): (i64, LaneId) = (row.get(0)?, row.get(1)?);
+        let others = selection.tags.as_ref().is_none_or(|tags| !tags.is_empty());
+        if !selection.lanes.contains(&lane)
+            || (others && !crate::walk::is_selected(&self.db, selection, ordinal)?)
+        {
+            return Ok(());
+        }
+        let lanes = self.lanes();
+        let tally = Tally::of(&receipt_row::read(row, &self.db, &self.glossary, &lanes)?);
+        let lane = lanes.get(lane)?;
+        let group = rows.entry(Group::Name(row.get(4)?)).or_default();
+        group.add(lane, &tally);
+        rest.subtract(lane, &tally);
+        if days == Days::Apart {
+            let day = day(ordinal >> 12);
+            group.on_day(Sign::Plus, day, lane, tally.cost);
+            rest.on_day(Sign::Minus, day, lane, tally.cost);
+        }
+        Ok(())
     }
 
     fn name(&self, grid: Grid) -> Result<Usage, StoreError> {
@@ -423,14 +467,18 @@ enum Days {
     Apart,
 }
 
-impl Days {
-    /// Days that are kept apart cannot be answered by weeks and months.
-    fn spans(self) -> &'static [Span] {
-        match self {
-            Self::Together => &[Span::Month, Span::Week, Span::Day, Span::Quarter],
-            Self::Apart => &[Span::Day, Span::Quarter],
-        }
-    }
+/// What answers for figures, the coarsest first.
+const SPANS: &[Span] = &[Span::Month, Span::Week, Span::Day, Span::Quarter];
+
+/// Weeks and months cannot tell what a day cost.
+const SPANS_OF_DAYS: &[Span] = &[Span::Day, Span::Quarter];
+
+/// What is added up of the cells of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Counts {
+    Figures,
+    /// The cost of each day by itself, which is quick to read past everything else.
+    CostOfDay,
 }
 
 /// The UTC day of an instant in milliseconds, counted from 1970.
@@ -468,21 +516,19 @@ impl<'a> TableRows<'a> {
 struct Part<'a> {
     rows: &'a TableRows<'a>,
     sums: Vec<Option<Box<Sums>>>,
-    days: Days,
+    counts: Counts,
     layers: &'a [Layer],
 }
 
 impl Part<'_> {
     /// `at` is an instant of the day it counts on, in milliseconds.
     fn add(&mut self, sign: Sign, at: i64, lane: LaneId, tally: &Tally) {
-        let days = self.days;
+        let counts = self.counts;
         let Some((sums, lane)) = self.sums(lane) else { return };
-        match sign {
-            Sign::Plus => sums.add(lane, tally),
-            Sign::Minus => sums.subtract(lane, tally),
-        }
-        if days == Days::Apart {
-            sums.on_day(sign, day(at), lane, tally.cost);
+        match (counts, sign) {
+            (Counts::Figures, Sign::Plus) => sums.add(lane, tally),
+            (Counts::Figures, Sign::Minus) => sums.subtract(lane, tally),
+            (Counts::CostOfDay, _) => sums.on_day(sign, day(at), lane, tally.cost),
         }
     }
 
@@ -495,11 +541,11 @@ impl Part<'_> {
         sums: &mut Unpack<'_>,
         names: &impl Unspell,
     ) -> Result<(), StoreError> {
-        let days = self.days;
+        let counts = self.counts;
         let Some((into, lane)) = self.sums(lane) else { return Ok(()) };
-        into.add_packed(sign, lane, counted, sums, names)?;
-        if days == Days::Apart {
-            into.on_day(sign, day(at), lane, counted.1);
+        match counts {
+            Counts::Figures => into.add_packed(sign, lane, counted, sums, names)?,
+            Counts::CostOfDay => into.on_day(sign, day(at), lane, counted.1),
         }
         Ok(())
     }

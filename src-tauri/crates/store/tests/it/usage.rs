@@ -246,6 +246,30 @@ fn a_ledger_of_the_third_layout_gets_its_months_and_answers_the_same() {
     assert_eq!(sealed, 3);
 }
 
+#[test]
+fn a_tag_of_many_values_has_a_row_for_each() {
+    let home = tempfile::tempdir().unwrap();
+    // The first thousand values are looked for one by one, the others in one go.
+    let tagged = (0..2_400_i64).map(|n| {
+        let mut r = priced(n, 0, "m", "0.5");
+        if n < 2_300 {
+            r.tags = [("session".into(), (n / 2).to_string().into())].into();
+        }
+        r
+    });
+    record(home.path(), tagged);
+    let filter = Filter { to: Some(at(2_350)), ..Filter::default() };
+    let questions = Questions::open(home.path()).unwrap();
+    let by = Dimension::Tag("session".into());
+    let usage = questions.usage(&filter, Some(&by), None).unwrap();
+    assert_eq!(usage.rows.len(), 1_151);
+    assert_eq!(row(&usage, None).requests, 50);
+    for value in ["0", "999", "1000", "1149"] {
+        let figures = row(&usage, Some(value));
+        assert_eq!((figures.requests, figures.cost), (2, money("1")), "{value}");
+    }
+}
+
 /// Opens the ledger and waits until what its migration left to do is done.
 fn migrate(home: &Path) {
     let ledger = Ledger::open(home).unwrap();
