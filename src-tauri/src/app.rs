@@ -25,6 +25,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::attribution::Attribution;
 use crate::config::Config;
 use crate::front::Front;
 use crate::home::{Home, HomeLock};
@@ -176,7 +177,10 @@ fn serving<A: Future<Output = ()> + Send + 'static>(
     let on_socket = router.clone().merge(page_address(sessions, base));
     let control = control::serve(&settings.home, on_socket, lifetime.stop.clone())?;
     let (router, ledger) = (router.clone(), Arc::clone(ledger));
-    let front = Front { gateway, router, snapshot, ledger, sessions: Arc::clone(sessions) };
+    let attribution = settings.config.local_process.then(Attribution::start).transpose()?;
+    let attribution = attribution.map(Arc::new);
+    let sessions = Arc::clone(sessions);
+    let front = Front { gateway, router, snapshot, ledger, sessions, attribution };
     let lifetime = lifetime.clone();
     let every = settings.config.price_refresh.as_ref().and_then(|from| from.every);
     let fresh = every.map(|every| price_refresh::keep_fresh(every, settings.refresh_later()));

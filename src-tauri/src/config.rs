@@ -32,6 +32,8 @@ struct File {
     usage_assist: Option<bool>,
     #[serde(default)]
     allowed_hosts: Vec<Box<str>>,
+    #[serde(default)]
+    attribution: AttributionEntry,
     idle_timeout_seconds: Option<u64>,
     connect_timeout_seconds: Option<u64>,
     price_refresh: Option<PriceRefreshEntry>,
@@ -79,6 +81,13 @@ struct BackupEntry {
     keep: Option<usize>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AttributionEntry {
+    #[serde(default)]
+    local_process: bool,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum OneOrMany {
@@ -113,6 +122,8 @@ pub(crate) struct Config {
     pub(crate) usage_assist: bool,
     /// Further `Host` values to accept.
     pub(crate) allowed_hosts: Vec<Box<str>>,
+    /// Find out which program of this machine calls.
+    pub(crate) local_process: bool,
     /// Built-in providers with the user's changes, and the user's own.
     pub(crate) providers: Providers,
     /// Silence of an upstream that ends a call.
@@ -221,6 +232,7 @@ impl Config {
             default_provider,
             usage_assist: file.usage_assist.unwrap_or(true),
             allowed_hosts: file.allowed_hosts,
+            local_process: file.attribution.local_process,
             providers,
             idle_timeout: seconds(file.idle_timeout_seconds, Timeouts::default().upstream_silence),
             connect_timeout: seconds(file.connect_timeout_seconds, Timeouts::default().connect),

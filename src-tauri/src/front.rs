@@ -14,6 +14,7 @@ use store::Ledger;
 use tokio::sync::watch;
 use tower_service::Service as _;
 
+use crate::attribution::Attribution;
 use crate::pages;
 use crate::session::{self, Sessions};
 
@@ -28,6 +29,8 @@ pub(crate) struct Front {
     pub(crate) snapshot: watch::Receiver<Arc<Snapshot>>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) sessions: Arc<Sessions>,
+    /// Finds out who calls, where the user wants that.
+    pub(crate) attribution: Option<Arc<Attribution>>,
 }
 
 impl Front {
@@ -64,7 +67,14 @@ impl Front {
                 pages::answer(path, request.headers()).map(Either::Right)
             }
             _ => match reach.to_providers() {
-                Ok(()) => self.gateway.answer(without_session(request)).await.map(Either::Left),
+                Ok(()) => {
+                    let mut request = without_session(request);
+                    if let Some(attribution) = &self.attribution {
+                        attribution.seek(&peer);
+                        request.extensions_mut().insert(peer.caller);
+                    }
+                    self.gateway.answer(request).await.map(Either::Left)
+                }
                 Err(why) => self.gateway.turn_away(&request, &why).map(Either::Left),
             },
         }

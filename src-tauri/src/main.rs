@@ -2,6 +2,7 @@
 
 mod alert_book;
 mod app;
+mod attribution;
 #[cfg(feature = "desktop")]
 mod child;
 mod cli;

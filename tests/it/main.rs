@@ -4,6 +4,7 @@ mod adopt;
 mod agents;
 mod alerts;
 mod attacks;
+mod attribution;
 mod backup;
 mod bytes;
 mod calls;

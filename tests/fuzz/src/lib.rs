@@ -5,6 +5,7 @@
 //! results. libFuzzer (`fuzz_targets/`) and the driver for the stable toolchain
 //! (`src/bin/drive.rs`) call the same functions.
 
+pub mod admission;
 pub mod answer;
 pub mod assist;
 pub mod bundle;
@@ -28,7 +29,8 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 8] = [
+    Target { name: "admission", check: admission::check, is_streaming: false },
     Target { name: "answer", check: answer::check, is_streaming: true },
     Target { name: "assist", check: assist::check, is_streaming: true },
     Target { name: "request", check: request::check, is_streaming: true },

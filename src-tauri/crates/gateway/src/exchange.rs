@@ -15,6 +15,7 @@ use crate::admission::{self, Admitted, DEMO, Denied};
 use crate::allowance::Stopped;
 use crate::assist::{self, Asking};
 use crate::body::Body;
+use crate::caller::Caller;
 use crate::clock::Began;
 use crate::refusal::{Dialect, Refusal, stamp};
 use crate::request_body::{RequestBody, Upload, UploadFailed};
@@ -63,6 +64,7 @@ pub(crate) async fn run(shared: &Arc<Shared>, request: Request<Incoming>) -> Res
         cut: shared.lifetime.cut.clone(),
         pass_cut: admitted.pass.map(|pass| pass.cut.clone()),
         parent: admitted.parent,
+        caller: parts.extensions.get::<Caller>().cloned(),
     };
     let tally = Tally::new(call, admitted.receipt, Arc::clone(&shared.open));
     let Admitted { dialect, provider, route, target, key, .. } = admitted;

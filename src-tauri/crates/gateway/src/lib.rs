@@ -13,7 +13,10 @@ mod address;
 mod admission;
 mod allowance;
 mod assist;
+#[cfg(any(test, feature = "attack"))]
+pub mod attack;
 mod body;
+mod caller;
 mod clock;
 mod connections;
 mod credential;
@@ -47,6 +50,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use body::{Body, BodyError};
+pub use caller::{Caller, Found};
 pub use credential::put_in as put_key_in;
 pub use scrub::scrub;
 pub use snapshot::{KeyTable, PassInfo, PassTable, Snapshot, StoredKey, Timeouts};

@@ -19,6 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::Lifetime;
+use crate::caller::Caller;
 use crate::connections::{Connections, Seat, WhileBusy};
 use crate::stall::Stalling;
 
@@ -55,7 +56,7 @@ impl Default for Limits {
 }
 
 /// Which connection a request came over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Peer {
     /// Our end: its port is the one that `Host` must name.
     pub local: SocketAddr,
@@ -63,6 +64,8 @@ pub struct Peer {
     pub remote: SocketAddr,
     /// There are more connections than there may be: this one can only be told so.
     pub is_crowded: bool,
+    /// Who the client is, once somebody has found out.
+    pub caller: Caller,
 }
 
 /// Serves `answer` on all listeners until `lifetime.stop`, then waits for the running requests,
@@ -150,9 +153,9 @@ async fn connection<A, F, B>(
     // Small frames must not wait for the client's acknowledgement.
     let (Ok(()), Ok(local)) = (stream.set_nodelay(true), stream.local_addr()) else { return };
     let (seat, is_crowded) = (&seat, seat.is_crowded());
-    let peer = Peer { local, remote, is_crowded };
+    let peer = Peer { local, remote, is_crowded, caller: Caller::default() };
     let service = service_fn(move |request| {
-        let (answering, busy) = (answer(request, peer), seat.busy());
+        let (answering, busy) = (answer(request, peer.clone()), seat.busy());
         async { Ok::<_, Infallible>(answering.await.map(|body| WhileBusy { body, _busy: busy })) }
     });
     let io = TokioIo::new(Stalling::new(stream, limits.write_stall));

@@ -19,6 +19,7 @@ use meter::{Money, Receipt, ReceiptId};
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Denied;
+use crate::caller::Caller;
 use crate::clock::{Began, millis, wall_now};
 use crate::decode::Decoder;
 use crate::refusal::Refusal;
@@ -74,6 +75,8 @@ pub(crate) struct Call {
     pub(crate) pass_cut: Option<CancellationToken>,
     /// The span it was made from.
     pub(crate) parent: Option<TraceParent>,
+    /// Who makes it, where somebody finds that out.
+    pub(crate) caller: Option<Caller>,
 }
 
 /// Where a receipt stands.
@@ -412,6 +415,9 @@ impl Tally {
         };
         let receipt = &mut self.receipt;
         self.call.upload.asked(|asked| note_asked(receipt, asked));
+        if let Some(caller) = &self.call.caller {
+            caller.note(receipt);
+        }
         receipt.request_bytes = self.call.upload.bytes();
         if receipt.kind.is_never_billed() && lines.is_empty() {
             receipt.usage_state = UsageState::None;
