@@ -22,6 +22,10 @@ const WAITING: usize = 256;
 const LONGEST: usize = 256;
 
 /// What the system tells of a program.
+#[cfg_attr(
+    not(any(target_os = "linux", target_os = "macos")),
+    expect(dead_code, reason = "nobody is found there")
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Process {
     /// As `ps` shows it; never its arguments, which may hold secrets.
@@ -30,6 +34,7 @@ struct Process {
 }
 
 /// Both ends of a connection, as the client's system has them.
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "one end or none is looked at"))]
 #[derive(Clone, Copy, Debug)]
 struct Ends {
     client: SocketAddr,
@@ -106,18 +111,14 @@ fn tag(name: &str, value: &str) -> (Box<str>, Box<str>) {
 
 /// A name or path as one line of text: both may hold anything but NUL.
 fn printable(text: &str) -> Box<str> {
-    let shown = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
-    let mut kept = String::new();
-    for c in shown.take_while({
-        let mut left = LONGEST;
-        move |c| {
-            let fits = c.len_utf8() <= left;
-            left = left.saturating_sub(c.len_utf8());
-            fits
-        }
-    }) {
-        kept.push(c);
-    }
+    let shown = text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c });
+    let mut length = 0;
+    let kept: String = shown
+        .take_while(|c| {
+            length += c.len_utf8();
+            length <= LONGEST
+        })
+        .collect();
     kept.trim().into()
 }
 
