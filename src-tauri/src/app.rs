@@ -34,7 +34,7 @@ use crate::jobs::{backup, otlp, price_refresh};
 use crate::onlookers::Onlookers;
 use crate::session::Sessions;
 use crate::settings::{Settings, refused};
-use crate::{control, logging, own_prices, port_holder};
+use crate::{control, logging, open_files, own_prices, port_holder};
 
 /// How long the ledger may take to write what is left.
 const CLOSING: Duration = Duration::from_secs(5);
@@ -177,6 +177,7 @@ fn serving<A: Future<Output = ()> + Send + 'static>(
     let on_socket = router.clone().merge(page_address(sessions, base));
     let control = control::serve(&settings.home, on_socket, lifetime.stop.clone())?;
     let (router, ledger) = (router.clone(), Arc::clone(ledger));
+    let limits = listener::Limits { connections: open_files::connections(), ..<_>::default() };
     let attribution = settings.config.local_process.then(Attribution::start).transpose()?;
     let attribution = attribution.map(Arc::new);
     let sessions = Arc::clone(sessions);
@@ -195,7 +196,7 @@ fn serving<A: Future<Output = ()> + Send + 'static>(
         let alerts = tokio::spawn(alerts);
         let exporter = exporter.map(|exporter| tokio::spawn(exporter.run()));
         let copies = tokio::spawn(copies);
-        listener::serve(listeners, listener::Limits::default(), lifetime, move |request, peer| {
+        listener::serve(listeners, limits, lifetime, move |request, peer| {
             let front = front.clone();
             async move { front.answer(request, peer).await }
         })

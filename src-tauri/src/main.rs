@@ -18,6 +18,7 @@ mod key_check;
 mod key_ring;
 mod logging;
 mod onlookers;
+mod open_files;
 mod own_memory;
 mod own_prices;
 mod pages;

@@ -2,6 +2,7 @@
 //! Every attack meets the built program with a key in store and a pass made, and is held against
 //! the same three questions afterwards.
 
+mod crowds;
 mod hosts;
 mod keys;
 mod labels;
