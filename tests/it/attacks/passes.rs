@@ -104,6 +104,7 @@ fn a_pass_opens_what_it_is_for_and_nothing_else() {
         "alerts/history",
         "events",
         "export",
+        "limits",
         "prices",
         "requests",
         "requests/id",

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
@@ -60,6 +60,7 @@ impl Connections {
             connections: Arc::clone(self),
             leave: CancellationToken::new(),
             turn: AtomicU64::new(BUSY),
+            was_busy: AtomicBool::new(false),
         };
         place.rest();
         Some(Seat(Arc::new(place)))
@@ -77,6 +78,7 @@ struct Place {
     connections: Arc<Connections>,
     leave: CancellationToken,
     turn: AtomicU64,
+    was_busy: AtomicBool,
 }
 
 impl Seat {
@@ -90,12 +92,18 @@ impl Seat {
         let mut state = self.0.connections.state();
         let turn = self.0.turn.swap(BUSY, Ordering::Relaxed);
         state.idle.remove(&turn);
+        self.0.was_busy.store(true, Ordering::Relaxed);
         Busy(Arc::clone(&self.0))
     }
 
     /// Whether no request runs.
     pub(crate) fn is_idle(&self) -> bool {
         self.0.turn.load(Ordering::Relaxed) != BUSY
+    }
+
+    /// Whether no request ever ran.
+    pub(crate) fn is_fresh(&self) -> bool {
+        !self.0.was_busy.load(Ordering::Relaxed)
     }
 
     /// Returns when it has to give way to another.

@@ -175,9 +175,13 @@ async fn connection<A, F, B>(
         _ = serving.as_mut() => return,
         () = lifetime.stop.cancelled() => serving.as_mut().graceful_shutdown(),
         () = seat.asked_to_leave() => {
+            if seat.is_fresh() {
+                // Half a head is worth nothing.
+                return;
+            }
             serving.as_mut().graceful_shutdown();
             if seat.is_idle() {
-                // Its last answer may still be on its way; half a head is worth nothing.
+                // Its last answer may still be on its way.
                 let _ = tokio::time::timeout(PARTING, serving).await;
                 return;
             }
