@@ -32,14 +32,12 @@ pub(crate) enum Stopped {
 /// Checks what the head tells: the provider, and the model where the path names it.
 pub(crate) fn of_head(pass: &PassInfo, provider: &Provider, route: &Route) -> Result<(), Refusal> {
     if !pass.allowance.has_provider(&provider.id) {
-        let told = told(pass.allowance.providers.iter().map(|id| &**id));
-        let change = format!(
-            "change it with `tollgate passes edit {} --provider {}`",
-            pass.label, provider.id
-        );
         return Err(refusal(format!(
-            "the pass `{}` is for {told} only, not for `{}`: {change}",
-            pass.label, provider.id
+            "the pass `{}` is for {} only, not for `{}`: {}",
+            pass.label,
+            told(pass.allowance.providers.iter().map(|id| &**id)),
+            provider.id,
+            change(pass, "provider"),
         )));
     }
     match &route.model {
@@ -101,7 +99,7 @@ fn other_model(pass: &PassInfo, model: &str) -> Refusal {
         "the pass `{}` is for {} only, not for the model `{model}`: {}",
         pass.label,
         models(pass),
-        change(pass)
+        change(pass, "model")
     ))
 }
 
@@ -110,7 +108,7 @@ fn unclear(pass: &PassInfo, why: &str) -> Refusal {
         "the pass `{}` is for {} only, and this request cannot be told to be: {why}; {}",
         pass.label,
         models(pass),
-        change(pass)
+        change(pass, "model")
     ))
 }
 
@@ -118,8 +116,9 @@ fn models(pass: &PassInfo) -> String {
     told(pass.allowance.models.iter().map(|pattern| pattern.as_str()))
 }
 
-fn change(pass: &PassInfo) -> String {
-    format!("change it with `tollgate passes edit {} --model NAME`", pass.label)
+/// What is given there takes the place of what there was, so it is not spelled out to be pasted.
+fn change(pass: &PassInfo, what: &str) -> String {
+    format!("`tollgate passes edit {} --{what} …` changes that", pass.label)
 }
 
 fn told<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {

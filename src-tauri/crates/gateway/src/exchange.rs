@@ -71,7 +71,7 @@ pub(crate) async fn run(shared: &Arc<Shared>, request: Request<Incoming>) -> Res
     let key = key.map(|key| (provider.auth, key));
     let trip = Trip { shared, upload, dialect, target, key, arrives_since };
     if let Err(Stopped::Client(failed)) = held {
-        return client_failed(tally, trip.dialect, failed);
+        return client_failed(tally, trip.dialect, failed).await;
     }
     if &*provider.id == DEMO {
         return demo::answer(shared, tally, &route, trip.upload).await;
@@ -103,7 +103,7 @@ impl Trip<'_> {
         tally.open();
         let asking = match asked {
             Ok(asking) => asking,
-            Err(failed) => return client_failed(tally, self.dialect, failed),
+            Err(failed) => return client_failed(tally, self.dialect, failed).await,
         };
         let request = self.request(parts, asking, &mut tally);
         tally.left_after(waited);
@@ -111,7 +111,7 @@ impl Trip<'_> {
         let cut = tally.pass_cut();
         match send(self.shared, request, &self.upload, silence, cut.as_ref()).await {
             Ok((response, place)) => hand_on(self.shared, response, place, tally),
-            Err(Fault::Client(failed)) => client_failed(tally, self.dialect, failed),
+            Err(Fault::Client(failed)) => client_failed(tally, self.dialect, failed).await,
             Err(Fault::PassCut) => pass_cut(tally, self.dialect),
             Err(fault) => upstream_failed(tally, self.dialect, fault, &self.target).await,
         }
@@ -241,13 +241,14 @@ fn hand_on(
     Response::from_parts(parts, body.into())
 }
 
-fn client_failed(tally: Tally, dialect: Dialect, failed: UploadFailed) -> Response<Body> {
+async fn client_failed(tally: Tally, dialect: Dialect, failed: UploadFailed) -> Response<Body> {
     let (status, code) = match failed {
         UploadFailed::Broken => (StatusCode::BAD_REQUEST, "broken_request"),
         UploadFailed::Stalled => (StatusCode::REQUEST_TIMEOUT, "stalled_request"),
         UploadFailed::NotAllowed => {
             let refusal = allowance::of_rest();
             let answer = refusal.answer(dialect, tally.id());
+            tally.upload().linger(LINGER_BYTES, LINGER_TIME).await;
             tally.refuse(&refusal, Status::Denied);
             return answer;
         }

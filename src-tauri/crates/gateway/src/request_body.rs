@@ -200,7 +200,7 @@ impl Upload {
             loop {
                 let mut state = self.state();
                 match ready!(state.poll_next(cx)) {
-                    Some(Ok(_)) if state.bytes < enough => {}
+                    Some(Ok(_) | Err(UploadFailed::NotAllowed)) if state.bytes < enough => {}
                     Some(_) | None => return Poll::Ready(()),
                 }
             }
@@ -243,7 +243,7 @@ impl State {
         if matches!(next, Ok(None)) || self.incoming.is_end_stream() {
             self.scan.finish();
         }
-        if !self.keeps_to_allowance() {
+        if matches!(next, Ok(Some(_))) && !self.keeps_to_allowance() {
             return Poll::Ready(Some(Err(UploadFailed::NotAllowed)));
         }
         Poll::Ready(next.transpose())
