@@ -11,13 +11,9 @@ const PROMPT = JSON.stringify({ model: "spent-by-a-page", messages: [] });
 const PASS = JSON.stringify({ label: "made-by-a-page", scopes: ["call", "manage"] });
 
 let gate, browser, context, evil, port, pass, settings;
-const arrived = [];
 
 before(async () => {
-  gate = await start((model) => {
-    arrived.push(model);
-    return { input: 1000, cached: 0, output: 10 };
-  }, 0, "[providers.ollama]\n");
+  gate = await start(() => ({ input: 1000, cached: 0, output: 10 }), 0, "[providers.ollama]\n");
   port = new URL(gate.origin).port;
   pass = gate.tollgate("passes", "add", "laptop").trim();
   await gate.call("the-users-own");
@@ -72,7 +68,7 @@ async function during(page, act) {
 }
 
 async function unharmed(what) {
-  assert.deepEqual(arrived, ["the-users-own"], `${what}: something reached the provider`);
+  assert.deepEqual(gate.reached, ["POST /v1/chat/completions"], `${what}: something reached the provider`);
   assert.equal(owned(), settings, `${what}: something changed`);
 }
 
@@ -145,7 +141,8 @@ test("forms of every kind are refused, and the session does not go along", async
           }, [action, enctype, PASS]);
           assert.equal((await answered).status(), 403, `${enctype} to ${action}`);
         });
-        assert.ok(sent.every((names) => names.length === 0), `${enctype} to ${action} carried ${sent}`);
+        // What the browser asks for itself while it shows the refusal is no longer the page's.
+        assert.deepEqual(sent[0], [], `${enctype} to ${action} carried ${sent[0]}`);
         await page.close();
       }
     }

@@ -11,7 +11,9 @@ const binary = process.env.TOLLGATE_BIN ?? join(target, "debug/tollgate");
 
 /** Answers every chat with the model that was asked for and `usage.next()`. */
 async function upstream(usage) {
+  const seen = [];
   const server = createServer(async (request, response) => {
+    seen.push(`${request.method} ${request.url}`);
     let text = "";
     for await (const piece of request) text += piece;
     // What tests a key: the list of models, for the one key that is known here.
@@ -30,7 +32,7 @@ async function upstream(usage) {
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  return { origin: `http://127.0.0.1:${server.address().port}`, close: () => server.close() };
+  return { origin: `http://127.0.0.1:${server.address().port}`, seen, close: () => server.close() };
 }
 
 /**
@@ -59,6 +61,8 @@ export async function start(usage, receipts = 0, more = "", rest = "") {
   return {
     origin,
     pages,
+    /** Methods and paths that reached the upstream. */
+    reached: above.seen,
     tollgate,
     usage: (...args) => JSON.parse(tollgate("usage", "--json", ...args)),
     /** Sends one chat and waits until its receipt is in the ledger. */
