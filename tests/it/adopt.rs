@@ -78,6 +78,22 @@ fn what_is_agreed_to_is_kept_and_nothing_else() {
 }
 
 #[test]
+fn one_that_cannot_be_kept_keeps_no_other_from_it() {
+    let gate = Gate::open();
+    // Azure has no address until its user gives it one, and comes first.
+    let words = ["--no-test", "--yes", "AZURE_OPENAI_API_KEY", "GROQ_API_KEY"];
+    let mut command = adopting(&gate, &words);
+    let output = command.env("AZURE_OPENAI_API_KEY", OPENAI).output().expect("it runs");
+    let said = said(&output);
+    assert!(
+        !output.status.success() && said.contains("AZURE_OPENAI_API_KEY is not kept"),
+        "{said}"
+    );
+    assert!(said.contains("unset GROQ_API_KEY\n"), "{said}");
+    assert_eq!(stored(&gate), ["groq default"]);
+}
+
+#[test]
 fn at_a_terminal_each_is_asked_for() {
     let gate = Gate::open();
     let has_terminal = Command::new("script").args(["-qec", "true", "/dev/null"]).output();

@@ -74,13 +74,21 @@ impl AdoptArgs {
         } else {
             bail!("nothing is kept without your yes\nhint: `tollgate keys adopt --yes NAME`");
         };
+        let mut kept = Vec::new();
         for one in &agreed {
-            self.keep(one)?;
+            match self.keep(one) {
+                Ok(()) => kept.push(*one),
+                // The others are kept all the same.
+                Err(error) => cli::remark(&format!("{} is not kept: {error:#}", one.names[0])),
+            }
         }
-        if !agreed.is_empty() {
-            tell_what_next(&agreed)?;
+        if !kept.is_empty() {
+            tell_what_next(&kept)?;
         }
-        Ok(())
+        match agreed.len() - kept.len() {
+            0 => Ok(()),
+            failed => bail!("{failed} of {} keys could not be kept", agreed.len()),
+        }
     }
 
     fn keep(&self, found: &Found) -> anyhow::Result<()> {
