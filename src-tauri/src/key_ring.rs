@@ -334,6 +334,11 @@ impl KeyRing for Ring {
         self.forget(&entry).map_err(|error| refused(&error))?;
         let mut held = self.write();
         held.retain(|key| !is(key));
+        // The next one is used from then on, and is said to be.
+        let next = held.iter_mut().find(|key| key.entry.provider == provider);
+        if let Some(next) = next.filter(|_| entry.is_default) {
+            next.entry.is_default = true;
+        }
         self.keep_list(&held).map_err(|error| refused(&error))
     }
 

@@ -160,9 +160,10 @@ fn a_removed_key_is_in_no_file_and_serves_nobody() {
     let pass = pass(&gate);
     add(&gate, &["--store", "file"], KEY);
     add(&gate, &["--store", "file", "--label", "work"], SECOND);
-    for label in ["work", "default"] {
-        gate.says(&["keys", "remove", "openai", label]);
-    }
+    gate.says(&["keys", "remove", "openai", "default"]);
+    let left: Vec<_> = gate.says(&["keys", "--json"]).lines().map(str::to_owned).collect();
+    assert!(left.len() == 1 && left[0].contains(r#""is_default":true"#), "{left:?}");
+    gate.says(&["keys", "remove", "openai", "work"]);
     assert_nowhere(&gate, "-");
     assert_denied_for_want_of_a_key(&gate, &pass);
     assert!(gate.standin.seen().is_empty());
