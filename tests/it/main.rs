@@ -22,6 +22,7 @@ mod lifetime;
 mod limits;
 mod memory;
 mod metrics;
+mod openapi;
 mod otlp;
 mod passes;
 mod price_refresh;

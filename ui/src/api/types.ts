@@ -214,6 +214,8 @@ export type Code =
 "method_not_allowed" | 
 /**  It contradicts what is already there. */
 "conflict" | 
+/**  More was asked within a second than is answered. */
+"too_many_requests" | 
 /**  Somebody else's server did not give what it was asked for. */
 "unreachable" | 
 /**  The ledger cannot be read or written. */

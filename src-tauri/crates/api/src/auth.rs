@@ -1,7 +1,8 @@
 //! Who may ask and who may change: bearers by their scopes, our own process by itself.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use axum::body::HttpBody as _;
 use axum::extract::{Request, State};
@@ -26,6 +27,36 @@ pub type Scopes = Arc<dyn Fn(&str) -> Option<Vec<Scope>> + Send + Sync>;
 pub(crate) struct Guard {
     pub(crate) scopes: Scopes,
     pub(crate) needed: Scope,
+    pub(crate) pace: Arc<Pace>,
+}
+
+/// Questions over the network that are answered within a second. A page that asks too much asks
+/// a few dozen; a script that runs away must not keep everybody else from the ledger.
+const MOST_A_SECOND: u32 = 200;
+
+/// How much is being asked at the moment, by all who show a pass.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    /// Since when it is counted, and how many there were.
+    counted: Mutex<Option<(Instant, u32)>>,
+}
+
+impl Pace {
+    fn admit(&self, now: Instant) -> Result<(), Problem> {
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *counted {
+            Some((since, asked)) if now.duration_since(*since) < Duration::from_secs(1) => {
+                *asked += 1;
+                if *asked > MOST_A_SECOND {
+                    let sentence = format!("more than {MOST_A_SECOND} questions in a second");
+                    return Err(Problem::new(Code::TooManyRequests, sentence)
+                        .hint("Wait a second; `events` says when asking again is of use."));
+                }
+            }
+            Some(_) | None => *counted = Some((now, 1)),
+        }
+        Ok(())
+    }
 }
 
 impl fmt::Debug for Guard {
@@ -42,6 +73,7 @@ pub(crate) async fn check(
 ) -> Result<Response, Problem> {
     if request.extensions().get::<Local>().is_none() {
         guard.admit(&request)?;
+        guard.pace.admit(Instant::now())?;
     }
     Ok(next.run(request).await)
 }
@@ -87,4 +119,20 @@ fn bearer(request: &Request) -> Option<&str> {
     let value = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, secret) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim()).filter(|s| !s.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_has_room_for_so_many_and_the_next_for_as_many_again() {
+        let (pace, now) = (Pace::default(), Instant::now());
+        for _ in 0..MOST_A_SECOND {
+            pace.admit(now).unwrap();
+        }
+        let refused = pace.admit(now).unwrap_err();
+        assert_eq!(refused.code.http_status().as_u16(), 429);
+        pace.admit(now + Duration::from_secs(1)).unwrap();
+    }
 }

@@ -14,6 +14,7 @@ pub mod export;
 pub mod keys;
 pub mod limits;
 pub mod metrics;
+mod openapi;
 pub mod otlp;
 pub mod passes;
 pub mod period;

@@ -29,6 +29,8 @@ pub enum Code {
     MethodNotAllowed,
     /// It contradicts what is already there.
     Conflict,
+    /// More was asked within a second than is answered.
+    TooManyRequests,
     /// Somebody else's server did not give what it was asked for.
     Unreachable,
     /// The ledger cannot be read or written.
@@ -48,6 +50,7 @@ impl Code {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Ambiguous | Self::Conflict => StatusCode::CONFLICT,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Self::Unreachable => StatusCode::BAD_GATEWAY,
             Self::LedgerUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -100,6 +103,10 @@ impl IntoResponse for Problem {
         if status == StatusCode::UNAUTHORIZED {
             let scheme = axum::http::HeaderValue::from_static("Bearer");
             response.headers_mut().insert(axum::http::header::WWW_AUTHENTICATE, scheme);
+        }
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            let second = axum::http::HeaderValue::from_static("1");
+            response.headers_mut().insert(axum::http::header::RETRY_AFTER, second);
         }
         response
     }

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use crate::alerts::{self, AlertDesk};
 use crate::answer::{Requests, Usage};
-use crate::auth::{Guard, Scopes, check, json_only};
+use crate::auth::{Guard, Pace, Scopes, check, json_only};
 use crate::keys::{self, KeyRing};
 use crate::limits::{self, LimitBoard};
 use crate::metrics::{self, Meters};
@@ -28,7 +28,7 @@ use crate::problem::{Code, Problem};
 use crate::query::{Query, Question};
 use crate::readers::{Readers, stumbled};
 use crate::status::GateStatus;
-use crate::{download, events, passes, prices, question, reprice, status, workspaces};
+use crate::{download, events, openapi, passes, prices, question, reprice, status, workspaces};
 
 /// What the time is.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -131,7 +131,9 @@ impl Desk {
 
 /// The management contract. Callers check `Host` and `Origin` before they come here.
 pub fn router(desk: Desk) -> Router {
-    let guard = |needed| Guard { scopes: Arc::clone(&desk.scopes), needed };
+    let pace = Arc::<Pace>::default();
+    let guard =
+        |needed| Guard { scopes: Arc::clone(&desk.scopes), needed, pace: Arc::clone(&pace) };
     let reading = Router::new()
         .route("/api/v1/usage", get(usage))
         .route("/api/v1/requests", get(requests))
@@ -140,6 +142,7 @@ pub fn router(desk: Desk) -> Router {
         .route("/api/v1/events", get(changes))
         .route("/api/v1/status", get(status::status))
         .route("/api/v1/limits", get(limits::limits))
+        .route("/api/v1/openapi.json", get(openapi::openapi))
         .route("/metrics", get(metrics::metrics))
         .merge(workspaces::reading())
         .merge(prices::reading())

@@ -122,9 +122,16 @@ async fn history(State(desk): State<Desk>, uri: Uri) -> Result<Json<AlertHistory
                 let read = value.parse().ok().filter(|limit| (1..=MOST_LIMIT).contains(limit));
                 limit = read.ok_or_else(wrong)?;
             }
+            "rule" if value.is_empty() => {
+                return Err(Problem::parameter("rule", "", "Leave it out or name a rule."));
+            }
             "rule" => rule = Some(value),
             // The zone that every question may name; instants need none.
-            "tz" => {}
+            "tz" => {
+                let hint = "Write a zone of the IANA database, such as `Europe/Berlin`.";
+                let wrong = |_| Problem::parameter("tz", &value, hint);
+                value.parse::<chrono_tz::Tz>().map_err(wrong)?;
+            }
             _ => {
                 let name: String = name.chars().take(100).collect();
                 return Err(Problem::new(

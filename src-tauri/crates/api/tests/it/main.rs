@@ -2,6 +2,7 @@
 
 mod desk;
 mod export;
+mod openapi;
 mod passes;
 mod questions;
 mod reprice;

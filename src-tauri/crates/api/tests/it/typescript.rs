@@ -19,8 +19,9 @@ use specta_typescript::Typescript;
 const HEADER: &str =
     "// The JSON of /api/v1. Written by a test of `crates/api`; change the types there.\n";
 
-fn written() -> String {
-    let mut types = Types::default()
+/// Every type of the contract.
+pub(crate) fn types() -> Types {
+    Types::default()
         .register::<Usage>()
         .register::<Requests>()
         .register::<GateStatus>()
@@ -47,7 +48,11 @@ fn written() -> String {
         .register::<Alerts>()
         .register::<AlertHistory>()
         .register::<SnoozeOrder>()
-        .register::<PauseOrder>();
+        .register::<PauseOrder>()
+}
+
+fn written() -> String {
+    let mut types = types();
     types.iter_mut(|named| {
         if let Some(of) = &mut named.ty {
             numbers(of);
