@@ -62,19 +62,3 @@ fn no_answer_of_the_management_contract_is_undocumented() {
 fn no_answer_about_a_single_pass_is_undocumented() {
     tried(&["--include-path", "/api/v1/passes/{label}"]);
 }
-
-#[test]
-fn who_asks_too_much_in_a_second_is_told_to_wait() {
-    let gate = Gate::open();
-    let call = Call::get("/api/v1/openapi.json").bearer(&pass(&gate, "reader"));
-    let asked = std::thread::scope(|scope| {
-        let asking = (0..8).map(|_| {
-            scope.spawn(|| (0..200).map(|_| gate.send(&call)).find(|reply| reply.status() != 200))
-        });
-        let asking: Vec<_> = asking.collect();
-        asking.into_iter().find_map(|one| one.join().expect("it only asks"))
-    });
-    let refused = asked.expect("one of 1600 at once");
-    assert_eq!((refused.status(), refused.header("retry-after")), (429, Some("1")));
-    assert_eq!(refused.json().expect("JSON")["error"]["code"], "too_many_requests");
-}

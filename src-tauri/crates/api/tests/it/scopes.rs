@@ -92,3 +92,26 @@ async fn a_ledger_that_cannot_be_read_is_said_and_mended_without_a_restart() {
     std::fs::rename(&aside, &ledger).unwrap();
     assert_eq!(office.get("/api/v1/usage").await.json()["totals"]["requests"], 1);
 }
+
+#[tokio::test]
+async fn who_asks_too_much_in_a_second_is_told_to_wait() {
+    let office = Office::with(|_, _| {});
+    let reader = pass(&office, "reader", Scope::UsageRead, None);
+    let mut asked = 0;
+    let refused = loop {
+        let path = "/api/v1/openapi.json";
+        let answer = office.ask(Method::GET, path, Some(&reader), "").await;
+        if answer.status != StatusCode::OK {
+            break answer;
+        }
+        asked += 1;
+        assert!(asked < 100_000, "nobody is told to wait");
+    };
+    assert!(asked >= 200);
+    assert_eq!(refused.code(), "too_many_requests");
+    assert_eq!(
+        (refused.status, &refused.headers["retry-after"]),
+        (StatusCode::TOO_MANY_REQUESTS, &"1".parse().unwrap())
+    );
+    assert_eq!(office.get("/api/v1/openapi.json").await.status, StatusCode::OK, "not our own");
+}
