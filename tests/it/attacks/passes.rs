@@ -105,6 +105,7 @@ fn a_pass_opens_what_it_is_for_and_nothing_else() {
         "events",
         "export",
         "limits",
+        "openapi.json",
         "prices",
         "requests",
         "requests/id",
