@@ -229,11 +229,14 @@ test("a key that is kept is used for a pass and never shown", async () => {
   const row = (label) => form.getByRole("row").filter({ has: page.getByRole("cell", { name: label, exact: true }) });
   await row("default").getByRole("button", { name: "Test" }).click();
   await form.getByRole("status").filter({ hasText: "takes “default”" }).waitFor();
+  await row("default").getByRole("button", { name: "Use" }).click();
+  await form.getByText("Calls to openai use “default” from now on.").waitFor();
+  await row("wrong").getByRole("button", { name: "Use" }).click();
+  await form.getByText("Calls to openai use “wrong” from now on.").waitFor();
   if (process.env.SHOTS) await page.screenshot({ path: `${process.env.SHOTS}/keys.png` });
   page.once("dialog", (dialog) => dialog.accept());
   await row("wrong").getByRole("button", { name: "Remove" }).click();
-  await row("default").getByRole("button", { name: "Use" }).click();
-  await form.getByText("Calls to openai use “default” from now on.").waitFor();
+  await row("default").getByRole("cell", { name: "used", exact: true }).waitFor();
   const secret = gate.tollgate("passes", "add", "from-the-page").trim();
   const body = JSON.stringify({ model: "gpt-5.1", messages: [] });
   const answer = await fetch(`${gate.origin}/v1/chat/completions`, { method: "POST", headers: { authorization: `Bearer ${secret}`, "content-type": "application/json" }, body });
