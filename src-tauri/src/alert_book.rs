@@ -86,6 +86,16 @@ impl AlertBook {
         Some(event)
     }
 
+    /// Writes down something that happened to none of the rules.
+    pub(crate) fn note(&self, occurrence: Occurrence) -> AlertEvent {
+        let (mut kept, plan) = (self.kept(), self.plan());
+        let hush = kept.memory.hush_of_all(&plan, here()).map(|(hush, _)| hush);
+        let event = kept.record(Occurrence { hush, ..occurrence });
+        drop(kept);
+        self.renew();
+        event
+    }
+
     /// What `look` reads in what is remembered.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&AlertPlan, &Memory) -> T) -> T {
         let plan = self.plan();

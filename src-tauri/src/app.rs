@@ -30,7 +30,7 @@ use crate::config::Config;
 use crate::front::Front;
 use crate::home::{Home, HomeLock};
 use crate::jobs::alerts::{self, Teller};
-use crate::jobs::{backup, otlp, price_refresh};
+use crate::jobs::{backup, budgets, otlp, price_refresh};
 use crate::onlookers::Onlookers;
 use crate::session::Sessions;
 use crate::settings::{Settings, refused};
@@ -114,9 +114,12 @@ impl Running {
         let sessions = Arc::<Sessions>::default();
         let home = settings.home.clone();
         let readers = Readers::new(Box::new(move || Questions::open(home.path())));
-        let book = Arc::clone(&settings.alerts);
-        let alerts = alerts::watch_over(book, readers, revision.clone(), tell);
-        let serving = serving(&settings, listeners, &router, &sessions, &lifetime, alerts)?;
+        let [alerts, notes] = [(); 2].map(|()| Arc::clone(&settings.alerts));
+        let budgets = Arc::clone(&settings.budgets);
+        let budgets = budgets::keep_count(budgets, notes, revision.clone(), Arc::clone(&tell));
+        let alerts = alerts::watch_over(alerts, readers, revision.clone(), tell);
+        let watching = async move { tokio::join!(alerts, budgets) };
+        let serving = serving(&settings, listeners, &router, &sessions, &lifetime, watching)?;
         let (served, router) = (tokio::spawn(serving), router.layer(Extension(Local)));
         Ok(Self { settings, lock, lifetime, addresses, router, revision, sessions, served })
     }
@@ -157,14 +160,14 @@ impl Closing {
 }
 
 /// Everything that answers, as one future that ends after `lifetime` said stop.
-fn serving<A: Future<Output = ()> + Send + 'static>(
+fn serving<W: Future<Output: Send> + Send + 'static>(
     settings: &Arc<Settings>,
     listeners: Vec<TcpListener>,
     router: &Router,
     sessions: &Arc<Sessions>,
     lifetime: &Lifetime,
-    alerts: A,
-) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + use<A>> {
+    watching: W,
+) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + use<W>> {
     let (ledger, snapshot) = (&settings.ledger, settings.publish.subscribe());
     let gateway = Gateway::new(
         snapshot.clone(),
@@ -193,8 +196,8 @@ fn serving<A: Future<Output = ()> + Send + 'static>(
         let control = tokio::spawn(control);
         let signals = tokio::spawn(stop_on_signal(lifetime.clone()));
         let fresh = fresh.map(tokio::spawn);
-        let alerts = tokio::spawn(alerts);
         let exporter = exporter.map(|exporter| tokio::spawn(exporter.run()));
+        let watching = tokio::spawn(watching);
         let copies = tokio::spawn(copies);
         listener::serve(listeners, limits, lifetime, move |request, peer| {
             let front = front.clone();
@@ -202,7 +205,7 @@ fn serving<A: Future<Output = ()> + Send + 'static>(
         })
         .await;
         signals.abort();
-        alerts.abort();
+        watching.abort();
         copies.abort();
         if let Some(fresh) = fresh {
             fresh.abort();

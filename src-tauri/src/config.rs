@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use api::alerts::{AlertPlan, AlertRule, QuietHours, Rule};
+use api::budgets::BudgetRule;
 use gateway::Timeouts;
+use meter::budget::Budget;
 use meter::price::PublicKey;
 use meter::provider::{Auth, Hosting, Provider, Providers};
 use serde::Deserialize;
@@ -43,6 +45,8 @@ struct File {
     #[serde(default)]
     metrics: MetricsEntry,
     otlp: Option<OtlpEntry>,
+    #[serde(default)]
+    budgets: Vec<BudgetRule>,
     #[serde(default)]
     providers: BTreeMap<Box<str>, ProviderEntry>,
 }
@@ -136,6 +140,8 @@ pub(crate) struct Config {
     pub(crate) backup: BackupPlan,
     /// When to speak up.
     pub(crate) alerts: AlertPlan,
+    /// What may be spent.
+    pub(crate) budgets: Vec<Budget>,
     /// Whether a monitoring system may ask `/metrics`.
     pub(crate) metrics: bool,
     /// Which collector is told of calls; absent: none.
@@ -238,6 +244,7 @@ impl Config {
             connect_timeout: seconds(file.connect_timeout_seconds, Timeouts::default().connect),
             backup: backup(file.backup.unwrap_or_default())?,
             alerts: alerts(file.alerts, file.quiet_hours)?,
+            budgets: budgets(&file.budgets)?,
             metrics: file.metrics.enabled,
             otlp: file.otlp.as_ref().map(otlp).transpose()?,
             price_refresh: file.price_refresh.as_ref().map(price_refresh).transpose()?,
@@ -406,6 +413,25 @@ fn alerts(
         bail!("[[alerts]]: two rules are called `{}`\nhint: give each its own name", twice[0]);
     }
     Ok(AlertPlan { rules, is_ready_made: false, quiet_hours })
+}
+
+fn budgets(entries: &[BudgetRule]) -> anyhow::Result<Vec<Budget>> {
+    let mut budgets: Vec<Budget> = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let budget = entry.check().map_err(|problem| {
+            let hint = problem.hint.unwrap_or_default();
+            let name: String = entry.name.chars().take(80).collect();
+            anyhow!("[[budgets]] `{name}`: {}\nhint: {hint}", problem.message)
+        })?;
+        if budgets.iter().any(|known| known.name == budget.name) {
+            bail!(
+                "[[budgets]]: two budgets are called `{}`\nhint: give each its own name",
+                budget.name
+            );
+        }
+        budgets.push(budget);
+    }
+    Ok(budgets)
 }
 
 fn alert(entry: &AlertRule) -> anyhow::Result<Rule> {

@@ -3,6 +3,7 @@
 mod alert_book;
 mod app;
 mod attribution;
+mod budget_book;
 #[cfg(feature = "desktop")]
 mod child;
 mod cli;

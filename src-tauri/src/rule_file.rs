@@ -1,30 +1,48 @@
-//! `[[alerts]]` and `[quiet_hours]` in `config.toml`, changed by commands and pages. What else
+//! `[[alerts]]`, `[quiet_hours]` and `[[budgets]]` in `config.toml`, changed by commands and pages. What else
 //! the user wrote there (order, comments, spelling) stays as it was.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 
 use anyhow::{Context as _, anyhow, bail};
 use api::alerts::{AlertChange, AlertPlan, AlertRule, QuietHours};
+use api::budgets::{BudgetChange, BudgetRule};
+use meter::budget::Budget;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Value, value};
 
 use crate::config::Config;
 use crate::home::Home;
 
-/// Writes a change into the file and reads all of it again.
+/// Writes a change of the alert rules into the file and reads all of it again.
 ///
 /// # Errors
 /// When the file is wrong as it stands, when there is no such rule, or it cannot be written.
 pub(crate) fn change(home: &Home, change: &AlertChange) -> anyhow::Result<AlertPlan> {
+    Ok(rewrite_file(home, |text, config| changed(text, &config.alerts, change))?.alerts)
+}
+
+/// Writes a change of the budgets into the file and reads all of it again.
+///
+/// # Errors
+/// When the file is wrong as it stands, when there is no such budget, or it cannot be written.
+pub(crate) fn change_budgets(home: &Home, change: &BudgetChange) -> anyhow::Result<Vec<Budget>> {
+    Ok(rewrite_file(home, |text, config| budgets_changed(text, &config.budgets, change))?.budgets)
+}
+
+fn rewrite_file(
+    home: &Home,
+    rewrite: impl FnOnce(&str, &Config) -> anyhow::Result<String>,
+) -> anyhow::Result<Config> {
     // A link leads to the file that is meant, such as one among a person's dotfiles.
     let path = fs::canonicalize(home.config()).unwrap_or_else(|_| home.config());
-    let plan = Config::load(&path)?.alerts;
+    let before = Config::load(&path)?;
     let text = match fs::read_to_string(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         read => read.with_context(|| format!("could not read `{}`", path.display()))?,
     };
-    let changed = changed(&text, &plan, change)?;
-    let plan = Config::parse(&changed)?.alerts;
+    let changed = rewrite(&text, &before)?;
+    let after = Config::parse(&changed)?;
     let folder = path.parent().context("the configuration is in no folder")?;
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(changed.as_bytes())?;
@@ -33,7 +51,7 @@ pub(crate) fn change(home: &Home, change: &AlertChange) -> anyhow::Result<AlertP
     }
     file.as_file().sync_all()?;
     file.persist(&path).with_context(|| format!("could not write `{}`", path.display()))?;
-    Ok(plan)
+    Ok(after)
 }
 
 fn changed(text: &str, plan: &AlertPlan, change: &AlertChange) -> anyhow::Result<String> {
@@ -46,7 +64,7 @@ fn changed(text: &str, plan: &AlertPlan, change: &AlertChange) -> anyhow::Result
                     rule.1.name
                 );
             }
-            tables(&mut file, plan)?.push(table(&rule.0));
+            alert_tables(&mut file, plan)?.push(table(fields(&rule.0)));
         }
         AlertChange::Replace(name, rule) => {
             let is_taken = |known: &api::alerts::Rule| known.name == rule.1.name;
@@ -56,13 +74,17 @@ fn changed(text: &str, plan: &AlertPlan, change: &AlertChange) -> anyhow::Result
             let before = plan.rules.iter().find(|known| known.name == *name);
             let before = before.map(AlertRule::from).ok_or_else(|| unknown(name))?;
             let at = place(plan, name)?;
-            let rules = tables(&mut file, plan)?;
+            let rules = alert_tables(&mut file, plan)?;
             let table = rules.get_mut(at).ok_or_else(|| unknown(name))?;
-            rewrite(table, &before, &rule.0);
+            rewrite(table, fields(&before), fields(&rule.0));
         }
         AlertChange::Remove(name) => {
             let at = place(plan, name)?;
-            remove(&mut file, plan, at)?;
+            alert_tables(&mut file, plan)?;
+            // Without the word the ready rules would come back.
+            if remove(&mut file, "alerts", at)? {
+                file.insert("alerts", value(Array::new()));
+            }
         }
         AlertChange::QuietHours(None) => drop(file.remove("quiet_hours")),
         AlertChange::QuietHours(Some(hours)) => {
@@ -82,29 +104,39 @@ fn changed(text: &str, plan: &AlertPlan, change: &AlertChange) -> anyhow::Result
 }
 
 /// The rules' tables; those that are ready are written out before anything is changed.
-fn tables<'a>(
+fn alert_tables<'a>(
     file: &'a mut DocumentMut,
     plan: &AlertPlan,
 ) -> anyhow::Result<&'a mut ArrayOfTables> {
-    let written = file.remove("alerts").map(Item::into_array_of_tables);
-    let rules = match written {
-        Some(Ok(rules)) => rules,
-        // `alerts = []`.
-        Some(Err(_)) => ArrayOfTables::new(),
-        None => plan.rules.iter().map(|rule| table(&rule.into())).collect(),
-    };
-    let item = file.entry("alerts").or_insert(Item::ArrayOfTables(rules));
-    item.as_array_of_tables_mut().context("`alerts` is no list of rules")
+    tables(file, "alerts", || plan.rules.iter().map(|rule| table(fields(&rule.into()))).collect())
 }
 
-/// Takes a rule away with the comment that stands directly above it.
-fn remove(file: &mut DocumentMut, plan: &AlertPlan, at: usize) -> anyhow::Result<()> {
-    let rules = tables(file, plan)?;
-    let above = rules.get(at).and_then(|rule| rule.decor().prefix()?.as_str()).unwrap_or_default();
+/// The tables of a list; what is there without being written is written out first.
+fn tables<'a>(
+    file: &'a mut DocumentMut,
+    list: &str,
+    unwritten: impl FnOnce() -> ArrayOfTables,
+) -> anyhow::Result<&'a mut ArrayOfTables> {
+    let written = file.remove(list).map(Item::into_array_of_tables);
+    let entries = match written {
+        Some(Ok(entries)) => entries,
+        // `alerts = []`.
+        Some(Err(_)) => ArrayOfTables::new(),
+        None => unwritten(),
+    };
+    let item = file.entry(list).or_insert(Item::ArrayOfTables(entries));
+    item.as_array_of_tables_mut().with_context(|| format!("`{list}` is no list of tables"))
+}
+
+/// Takes an entry away with the comment that stands directly above it; says whether the list is
+/// empty then.
+fn remove(file: &mut DocumentMut, list: &str, at: usize) -> anyhow::Result<bool> {
+    let entries = tables(file, list, ArrayOfTables::new)?;
+    let above = entries.get(at).and_then(|one| one.decor().prefix()?.as_str()).unwrap_or_default();
     let kept = above.rfind("\n\n").map_or_else(String::new, |end| above[..=end].to_owned());
-    rules.remove(at);
-    let is_empty = rules.is_empty();
-    match rules.get_mut(at) {
+    entries.remove(at);
+    let is_empty = entries.is_empty();
+    match entries.get_mut(at) {
         Some(next) => {
             let own = next.decor().prefix().and_then(|own| own.as_str()).unwrap_or_default();
             let both = format!("{kept}{own}");
@@ -117,11 +149,73 @@ fn remove(file: &mut DocumentMut, plan: &AlertPlan, at: usize) -> anyhow::Result
         }
         None => {}
     }
-    // Without the word the ready rules would come back.
-    if is_empty {
-        file.insert("alerts", value(Array::new()));
+    Ok(is_empty)
+}
+
+fn budgets_changed(
+    text: &str,
+    budgets: &[Budget],
+    change: &BudgetChange,
+) -> anyhow::Result<String> {
+    let mut file: DocumentMut = text.parse()?;
+    let place = |name: &str| budgets.iter().position(|budget| *budget.name == *name);
+    let is_free = |name: &str| match place(name) {
+        None => Ok(()),
+        Some(_) => Err(anyhow!(
+            "there is a budget `{name}` already\nhint: change that one, or choose another name"
+        )),
+    };
+    match change {
+        BudgetChange::Add(budget) => {
+            is_free(&budget.1.name)?;
+            let entries = tables(&mut file, "budgets", ArrayOfTables::new)?;
+            entries.push(table(budget_fields(&budget.0)));
+        }
+        BudgetChange::Replace(name, budget) => {
+            let at = place(name).ok_or_else(|| unknown_budget(name))?;
+            if *budget.1.name != **name {
+                is_free(&budget.1.name)?;
+            }
+            let before = budget_fields(&(&budgets[at]).into());
+            let entries = tables(&mut file, "budgets", ArrayOfTables::new)?;
+            let table = entries.get_mut(at).ok_or_else(|| unknown_budget(name))?;
+            rewrite(table, before, budget_fields(&BudgetRule::from(&budget.1)));
+        }
+        BudgetChange::Remove(name) => {
+            let at = place(name).ok_or_else(|| unknown_budget(name))?;
+            if remove(&mut file, "budgets", at)? {
+                file.remove("budgets");
+            }
+        }
+        BudgetChange::Release(..) => {}
     }
-    Ok(())
+    Ok(file.to_string())
+}
+
+/// There is no such budget.
+pub(crate) fn unknown_budget(name: &str) -> anyhow::Error {
+    let name: String = name.chars().take(80).collect();
+    anyhow!("there is no budget `{name}`\nhint: `tollgate budgets` lists them")
+}
+
+fn budget_fields(budget: &BudgetRule) -> Fields {
+    let number = |number: Option<i64>| number.map(Value::from);
+    let shares =
+        budget.warn_at.as_ref().map(|shares| Value::Array(shares.iter().copied().collect()));
+    vec![
+        ("name", Some(budget.name.trim().into())),
+        ("spend", budget.spend.as_deref().map(Value::from)),
+        ("per", budget.per.map(|per| per.as_str().into())),
+        ("requests_per_minute", number(budget.requests_per_minute)),
+        ("tokens_per_minute", number(budget.tokens_per_minute)),
+        ("concurrent", number(budget.concurrent)),
+        ("only", (!budget.only.is_empty()).then(|| only(&budget.only))),
+        ("action", budget.action.map(|action| action.as_str().into())),
+        ("warn_at", shares),
+        ("unpriced", budget.unpriced.map(|unpriced| unpriced.as_str().into())),
+        ("assumed_output", number(budget.assumed_output)),
+        ("enabled", budget.enabled.map(Value::from)),
+    ]
 }
 
 fn place(plan: &AlertPlan, name: &str) -> anyhow::Result<usize> {
@@ -134,18 +228,20 @@ pub(crate) fn unknown(name: &str) -> anyhow::Error {
     anyhow!("there is no rule `{name}`\nhint: `tollgate alerts` lists them")
 }
 
-fn table(rule: &AlertRule) -> Table {
+/// What an entry may have, in this order.
+type Fields = Vec<(&'static str, Option<Value>)>;
+
+fn table(fields: Fields) -> Table {
     let mut table = Table::new();
     table.decor_mut().set_prefix("\n");
-    for (name, value) in fields(rule) {
+    for (name, value) in fields {
         set(&mut table, name, value);
     }
     table
 }
 
 /// Changes what differs, and leaves the rest as the user spelled it.
-fn rewrite(table: &mut Table, before: &AlertRule, after: &AlertRule) {
-    let (before, after) = (fields(before), fields(after));
+fn rewrite(table: &mut Table, before: Fields, after: Fields) {
     for ((name, old), (_, new)) in before.into_iter().zip(after) {
         let is_same = match (&old, &new) {
             (Some(old), Some(new)) => old.to_string() == new.to_string(),
@@ -173,10 +269,10 @@ fn set(table: &mut dyn toml_edit::TableLike, name: &str, value: Option<Value>) {
     }
 }
 
-fn fields(rule: &AlertRule) -> Vec<(&'static str, Option<Value>)> {
+fn fields(rule: &AlertRule) -> Fields {
     let text = |text: &Option<String>| text.as_deref().map(Value::from);
     let number = |number: Option<i64>| number.map(Value::from);
-    let only = (!rule.only.is_empty()).then(|| only(rule));
+    let only = (!rule.only.is_empty()).then(|| only(&rule.only));
     vec![
         ("name", Some(rule.name.trim().into())),
         ("spend_above", text(&rule.spend_above)),
@@ -201,12 +297,12 @@ fn fields(rule: &AlertRule) -> Vec<(&'static str, Option<Value>)> {
     ]
 }
 
-fn only(rule: &AlertRule) -> Value {
+fn only(scope: &BTreeMap<String, Vec<String>>) -> Value {
     let value = |values: &Vec<String>| match &values[..] {
         [one] => Value::from(one.as_str()),
         many => Value::Array(many.iter().map(String::as_str).collect()),
     };
-    let pairs = rule.only.iter().map(|(name, values)| (name.as_str(), value(values)));
+    let pairs = scope.iter().map(|(name, values)| (name.as_str(), value(values)));
     Value::InlineTable(pairs.collect::<InlineTable>())
 }
 
@@ -315,6 +411,35 @@ only = { model = 'm' }
         assert!(text.contains("from = \"23:30\""), "{text}");
         let text = after(&text, &AlertChange::QuietHours(None));
         assert_eq!(text, WRITTEN);
+    }
+
+    #[test]
+    fn budgets_come_change_and_go_and_the_rest_stays() {
+        let budget = |json: &str| {
+            let written = BudgetRule::read(json.as_bytes()).unwrap();
+            let budget = written.check().unwrap();
+            Box::new((written, budget))
+        };
+        let after = |text: &str, change: &BudgetChange| {
+            let changed = budgets_changed(text, &Config::parse(text).unwrap().budgets, change);
+            changed.inspect(|changed| {
+                Config::parse(changed).unwrap();
+            })
+        };
+        let ci = r#"{"name":"ci","spend":"5.00","only":{"pass":"ci"}}"#;
+        let text = after(WRITTEN, &BudgetChange::Add(budget(ci))).unwrap();
+        let new = "\n[[budgets]]\nname = \"ci\"\nspend = \"5.00\"\nonly = { pass = \"ci\" }\n";
+        assert_eq!(text, WRITTEN.replace("\n# The end.\n", &format!("{new}\n# The end.\n")));
+        assert!(after(&text, &BudgetChange::Add(budget(ci))).is_err());
+        let text = text.replace("\"5.00\"", "'5.00' # dollars");
+        let dearer = r#"{"name":"all","spend":"7","only":{"pass":"ci"},"action":"ask"}"#;
+        let edit = BudgetChange::Replace("ci".to_owned(), budget(dearer));
+        let edited = after(&text, &edit).unwrap();
+        assert!(edited.contains("name = \"all\"\nspend = \"7\" # dollars\n"), "{edited}");
+        assert!(edited.contains("action = \"ask\"\n") && !edited.contains("per ="), "{edited}");
+        let gone = after(&edited, &BudgetChange::Remove("all".to_owned())).unwrap();
+        assert_eq!(gone, WRITTEN);
+        assert!(after(&gone, &BudgetChange::Remove("all".to_owned())).is_err());
     }
 
     #[test]

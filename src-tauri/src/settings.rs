@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use api::alerts::AlertDesk;
+use api::budgets::BudgetDesk;
 use api::keys::KeyRing;
 use api::prices::{Refreshed, TellPrice};
 use api::problem::{Code, Problem};
@@ -20,6 +21,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::alert_book::AlertBook;
+use crate::budget_book::BudgetBook;
 use crate::config::{Config, PriceRefresh};
 use crate::exchange::KeptRates;
 use crate::home::Home;
@@ -46,6 +48,7 @@ pub(crate) struct Settings {
     exchange: KeptRates,
     keys: Arc<Ring>,
     pub(crate) alerts: Arc<AlertBook>,
+    pub(crate) budgets: Arc<BudgetBook>,
     pub(crate) onlookers: Onlookers,
     /// Where listeners listen, once they do.
     pub(crate) addresses: OnceLock<Vec<SocketAddr>>,
@@ -59,6 +62,7 @@ impl Settings {
         own_prices.begin(price_list::newest(&home, config.price_refresh.as_ref()));
         let (refreshing, exchange) = (tokio::sync::Mutex::default(), KeptRates::default());
         let alerts = AlertBook::open(home.clone(), config.alerts.clone());
+        let budgets = BudgetBook::open(home.clone(), Arc::clone(&ledger), config.budgets.clone());
         let addresses = OnceLock::new();
         let keys = Ring::of(&home, &config.providers);
         let onlookers = Onlookers::of(&config);
@@ -74,6 +78,7 @@ impl Settings {
             exchange,
             keys,
             alerts,
+            budgets,
             onlookers,
             addresses,
             publish,
@@ -202,6 +207,7 @@ impl Settings {
                 ..Timeouts::default()
             },
             book: self.own_prices.book(),
+            budgets: Arc::clone(&self.budgets.counting),
             keys: self.keys.table(),
             ..Snapshot::default()
         }
@@ -263,6 +269,7 @@ impl Settings {
     pub(crate) fn router(self: &Arc<Self>) -> (Router, watch::Receiver<u64>) {
         let (revision, revised) = watch::channel(0_u64);
         self.alerts.count_on(revision.clone());
+        self.budgets.count_on(revision.clone());
         self.ledger.on_changed(move || revision.send_modify(|revision| *revision += 1));
         let (home, on_change, scopes) = (self.home.clone(), Arc::clone(self), Arc::clone(self));
         let (prices, exchange, tells) = (Arc::clone(self), Arc::clone(self), Arc::clone(self));
@@ -281,6 +288,7 @@ impl Settings {
                 exchange.exchange.read(&exchange.home).map_err(|error| refused(&error))
             }),
             alerts: alert_desk(&self.alerts),
+            budgets: budget_desk(&self.budgets),
             meters: self.onlookers.meters.clone(),
             limits: Arc::clone(&self.onlookers.limits),
             status: Arc::new(move || status.status()),
@@ -298,6 +306,14 @@ fn alert_desk(book: &Arc<AlertBook>) -> AlertDesk {
         standing: Arc::new(move || standing.standing()),
         change: Arc::new(move |order| change.change(&order)),
         history: Arc::new(move || history.history()),
+    }
+}
+
+fn budget_desk(book: &Arc<BudgetBook>) -> BudgetDesk {
+    let [standing, change] = [(); 2].map(|()| Arc::clone(book));
+    BudgetDesk {
+        standing: Arc::new(move || standing.standing()),
+        change: Arc::new(move |order| change.change(&order)),
     }
 }
 

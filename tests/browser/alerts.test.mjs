@@ -64,12 +64,12 @@ test("a rule that fires says so on every page, once, and leads to its requests",
   for (let call = 0; call < 3; call += 1) await gate.call("broken-model");
   const card = page.getByRole("region", { name: "Active alerts" }).getByRole("listitem");
   await card.getByText("3 requests were answered 429 within 1h, over the line of 2.").waitFor();
-  await page.getByRole("link", { name: "Alerts, 1 active" }).waitFor();
+  await page.getByRole("link", { name: "Alerts, 1 alert is active" }).waitFor();
   await shot("alerts-active");
   await card.getByRole("link", { name: "Requests of that time" }).click();
   await page.waitForURL(/\/activity\?from=.*status=429&model=broken-model/);
   await page.locator("main a", { hasText: "Requests" }).first().getByText("3", { exact: true }).waitFor();
-  await page.getByRole("link", { name: "Alerts, 1 active" }).click();
+  await page.getByRole("link", { name: "Alerts, 1 alert is active" }).click();
   const history = page.getByRole("region", { name: "History" });
   await history.getByText("Answered 429: 3, line 2").waitFor();
   assert.equal(await history.getByText("Began").count(), 1);

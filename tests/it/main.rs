@@ -6,6 +6,7 @@ mod alerts;
 mod attacks;
 mod attribution;
 mod backup;
+mod budgets;
 mod bytes;
 mod calls;
 mod contract;

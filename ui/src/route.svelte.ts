@@ -9,6 +9,7 @@ export const PAGES = [
   "providers",
   "workspaces",
   "prices",
+  "budgets",
   "alerts",
   "export",
   "connect",

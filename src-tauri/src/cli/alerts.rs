@@ -331,6 +331,7 @@ fn told(screen: &mut Screen, event: &AlertEvent) -> io::Result<()> {
         Turn::Woken => painted(FAINT, "woken"),
         Turn::Paused => painted(ODD, "paused"),
         Turn::Resumed => painted(FAINT, "resumed"),
+        Turn::Budget => painted(ODD, "budget"),
     };
     let rule = occurrence.rule.as_deref().map(|rule| format!("{}: ", harmless(rule)));
     let (at, said) = (instant(event.at, here().zone), harmless(&occurrence.said));

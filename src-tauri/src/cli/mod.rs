@@ -3,6 +3,7 @@
 
 mod alerts;
 mod backup;
+mod budgets;
 mod completions;
 pub(crate) mod demo;
 mod doctor;
@@ -76,6 +77,7 @@ enum Command {
     Usage(usage::UsageArgs),
     Export(export::ExportArgs),
     Alerts(alerts::AlertsArgs),
+    Budgets(budgets::BudgetsArgs),
     Keys(keys::KeysArgs),
     Limits(limits::LimitsArgs),
     Passes(passes::PassesArgs),
@@ -111,6 +113,7 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Usage(args)) => args.run(),
         Some(Command::Export(args)) => args.run(),
         Some(Command::Alerts(args)) => args.run(),
+        Some(Command::Budgets(args)) => args.run(),
         Some(Command::Keys(args)) => args.run(),
         Some(Command::Limits(args)) => args.run(),
         Some(Command::Passes(args)) => args.run(),

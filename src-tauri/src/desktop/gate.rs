@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use api::alerts::Alerts;
+use api::budgets::Budgets;
 use api::limits::KnownLimits;
 use api::period::Here;
 use api::problem::{Code, ErrorBody, Problem};
@@ -144,6 +145,12 @@ impl Gate {
     pub(super) async fn limits(&self) -> KnownLimits {
         let (_, answer) = self.ask(Method::GET, "/api/v1/limits", None).await;
         serde_json::from_value(answer).unwrap_or_default()
+    }
+
+    /// How the budgets stand; nothing while nobody can say.
+    pub(super) async fn budgets(&self) -> Option<Budgets> {
+        let (_, answer) = self.ask(Method::GET, "/api/v1/budgets", None).await;
+        serde_json::from_value(answer).ok()
     }
 
     /// Who reads the ledger.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use api::alerts::{AlertStanding, Alerts, RuleState};
 use api::answer::Figures;
+use api::budgets::{BudgetStanding, BudgetState};
 use api::limits::{KnownLimit, KnownLimits, LimitState};
 use api::period::Here;
 use api::problem::Problem;
@@ -51,6 +52,10 @@ pub(super) struct Glance {
     pub(super) currencies: Vec<Currency>,
     /// Whether none may disturb.
     pub(super) is_paused: bool,
+    /// The fullest budget.
+    pub(super) budgets: String,
+    /// A budget that denies calls, and could be released.
+    pub(super) stopping: Option<String>,
 }
 
 /// Reads the ledger.
@@ -60,13 +65,43 @@ pub(super) struct Glance {
 pub(super) async fn read(gate: &Arc<Gate>, choice: Choice) -> Result<Glance, Problem> {
     let here = gate.here();
     let (alerts, limits) = (gate.alerts().await, gate.limits().await);
+    let budgets = gate.budgets().await;
     let asking = Arc::clone(gate);
     let asked = move |ledger: &Questions| {
         let rates = asking.rates();
         let glance = glance(ledger, here, alerts.as_ref(), choice, &rates)?;
-        Ok(Glance { limits: nearest(&limits, here), ..glance })
+        let budgets = budgets.unwrap_or_default().budgets;
+        Ok(Glance {
+            stopping: stopping(&budgets).map(str::to_owned),
+            limits: nearest(&limits, here),
+            budgets: fullest(&budgets),
+            ..glance
+        })
     };
     gate.readers().ask(asked).await
+}
+
+/// A budget that denies calls, and could be released.
+pub(super) fn stopping(budgets: &[BudgetStanding]) -> Option<&str> {
+    budgets.iter().find(|one| is_stopping(one)).map(|one| &*one.budget.name)
+}
+
+fn is_stopping(budget: &BudgetStanding) -> bool {
+    budget.state == BudgetState::Stopping && budget.money.is_some()
+}
+
+/// The budget of which least is left, those that deny calls first.
+fn fullest(budgets: &[BudgetStanding]) -> String {
+    let counting = budgets.iter().filter(|one| one.state != BudgetState::Off);
+    let Some(one) = counting.max_by_key(|one| (is_stopping(one), one.share)) else {
+        return "No budget".to_owned();
+    };
+    let name = short(&one.budget.name);
+    match one.money {
+        _ if is_stopping(one) => format!("Budget {name} denies calls"),
+        Some(money) => format!("Budget {name} {} %, {} left", one.share, money.left.as_dollars()),
+        None => format!("Budget {name} {} %", one.share),
+    }
 }
 
 fn glance(
@@ -109,6 +144,8 @@ fn glance(
         },
         currencies: rates.currencies(),
         limits: String::new(),
+        budgets: String::new(),
+        stopping: None,
         top: top.map_or_else(
             || "Nothing spent today".to_owned(),
             |row| {

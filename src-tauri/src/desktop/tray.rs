@@ -36,6 +36,7 @@ pub(super) struct Tray {
     gate: MenuItem<Wry>,
     choosing: Choosing,
     pause: CheckMenuItem<Wry>,
+    release: MenuItem<Wry>,
     shown: Option<(Glance, Standing)>,
 }
 
@@ -77,12 +78,14 @@ impl Tray {
             &glance.error,
             &glance.limits,
             &glance.alerts,
+            &glance.budgets,
         ];
         for (line, text) in self.lines.iter().zip(texts) {
             line.set_text(text)?;
         }
         self.gate.set_text(gate_line(standing))?;
         self.pause.set_checked(glance.is_paused)?;
+        self.release.set_enabled(glance.stopping.is_some())?;
         let is_shut = matches!(standing, Standing::Shut(_));
         self.icon.set_title(Some(if is_shut { "shut" } else { &*glance.title }))?;
         self.icon.set_tooltip(Some(format!("{}\n{}", glance.today, gate_line(standing))))?;
@@ -94,28 +97,30 @@ impl Tray {
 
 fn build(app: &AppHandle) -> tauri::Result<Tray> {
     let line = |id: &str| MenuItem::with_id(app, id, "…", false, None::<&str>);
-    let ids = ["today", "week", "month", "top", "last", "error", "limits", "alerts"];
+    let ids = ["today", "week", "month", "top", "last", "error", "limits", "alerts", "budgets"];
     let lines = ids.into_iter().map(line).collect::<tauri::Result<Vec<_>>>()?;
-    if let Some(alerts) = lines.last() {
-        alerts.set_enabled(true)?;
+    // These two lead to their pages.
+    for line in lines.iter().rev().take(2) {
+        line.set_enabled(true)?;
     }
     let gate = line("gate")?;
     let choosing = Choosing::build(app)?;
     let pause = CheckMenuItem::with_id(app, "pause", "Pause alerts", true, false, None::<&str>)?;
-    let menu = menu(app, &lines, &pause, &gate, &choosing)?;
+    let release = MenuItem::with_id(app, "release", "Release the budget", false, None::<&str>)?;
+    let menu = menu(app, &lines, (&pause, &release), &gate, &choosing)?;
     let icon = TrayIconBuilder::with_id("tollgate")
         .icon(ICON)
         .icon_as_template(cfg!(target_os = "macos"))
         .menu(&menu)
         .on_menu_event(on_menu)
         .build(app)?;
-    Ok(Tray { icon, lines, gate, choosing, pause, shown: None })
+    Ok(Tray { icon, lines, gate, choosing, pause, release, shown: None })
 }
 
 fn menu(
     app: &AppHandle,
     lines: &[MenuItem<Wry>],
-    pause: &CheckMenuItem<Wry>,
+    (pause, release): (&CheckMenuItem<Wry>, &MenuItem<Wry>),
     gate: &MenuItem<Wry>,
     choosing: &Choosing,
 ) -> tauri::Result<Menu<Wry>> {
@@ -136,6 +141,7 @@ fn menu(
         menu = menu.item(line);
     }
     menu.item(pause)
+        .item(release)
         .separator()
         .item(gate)
         .text("open", "Open Tollgate")
@@ -167,7 +173,9 @@ fn on_menu(app: &AppHandle, event: MenuEvent) {
         "quit" => app.exit(0),
         "at_login" => start_at_login(app),
         "alerts" => show(app, Some("/alerts")),
+        "budgets" => show(app, Some("/budgets")),
         "pause" => pause_alerts(app),
+        "release" => release_budget(app),
         id => {
             if choosing::clicked(app, id) {
                 return;
@@ -190,6 +198,20 @@ fn pause_alerts(app: &AppHandle) {
         let (status, _) = gate.ask(Method::POST, "/api/v1/alerts/pause", Some(&order)).await;
         if !status.is_success() {
             tracing::error!(%status, "alerts could not be paused or resumed");
+        }
+    });
+}
+
+/// Lets the budget that denies calls deny none until its period is over.
+fn release_budget(app: &AppHandle) {
+    let gate = Arc::clone(&app.state::<Arc<Gate>>());
+    tauri::async_runtime::spawn(async move {
+        let budgets = gate.budgets().await.unwrap_or_default().budgets;
+        let Some(name) = glance::stopping(&budgets) else { return };
+        let path = format!("/api/v1/budgets/{}/release", api::alerts::escaped(name));
+        let (status, _) = gate.ask(Method::POST, &path, None).await;
+        if !status.is_success() {
+            tracing::error!(%status, "the budget could not be released");
         }
     });
 }

@@ -191,6 +191,96 @@ export type Bucket = {
 	to: Timestamp,
 } & Figures;
 
+/**  What happens at the line. */
+export type BudgetAction = 
+/**  The user is told, calls go on. */
+"soft" | 
+/**  Calls are denied until the period is over or the limit is raised. */
+"hard" | 
+/**  Calls are denied until the user releases the budget for the rest of its period. */
+"ask";
+
+/**
+ *  A budget as it is written. Exactly one of `spend`, `requests_per_minute`,
+ *  `tokens_per_minute` and `concurrent` is given: its limit.
+ */
+export type BudgetRule = {
+	/**  What the user calls it; up to 80 characters. */
+	name: string,
+	/**  Dollars, as decimal text, that may be spent in the present period. */
+	spend: string | null,
+	/**  The period of `spend`; `day` if left out. */
+	per: Span | null,
+	/**  Requests within any minute. */
+	requests_per_minute: number | null,
+	/**  Tokens, in and out, within any minute. */
+	tokens_per_minute: number | null,
+	/**  Calls that run at the same time. */
+	concurrent: number | null,
+	/**
+	 *  Only these calls: values by `pass`, `key`, `workspace`, `provider` or `model`. A model
+	 *  may end in `*`, and means its dated editions too.
+	 */
+	only?: { [key in string]: string[] },
+	/**  What happens at the limit; `hard` if left out. */
+	action: BudgetAction | null,
+	/**  Shares of `spend`, in percent, that are worth a word; 50, 80 and 100 if left out. */
+	warn_at: number[] | null,
+	/**  What to do with calls whose price nobody knows; `deny` if left out. */
+	unpriced: Unpriced | null,
+	/**  Tokens that an answer is taken to have if its request does not bound it; 4096 if left out. */
+	assumed_output: number | null,
+	/**  `false` counts nothing until it is taken back. */
+	enabled: boolean | null,
+};
+
+/**  A budget and how it stands. */
+export type BudgetStanding = {
+	/**  The budget, written out. */
+	budget: BudgetRule,
+	/**  The same as a sentence. */
+	says: string,
+	/**  How it stands. */
+	state: BudgetState,
+	/**  How much of the limit is used, in percent, rounded down. */
+	share: number,
+	/**  Where it counts money. */
+	money: MoneyUsed | null,
+	/**  Requests or tokens of the last minute, or calls that run; `null` where it counts money. */
+	used: number | null,
+	/**  Calls that run. */
+	running: number,
+	/**  Calls that it denied in this period; since the start, where it has none. */
+	denied: number,
+	/**  It stops nothing until then; `null`: it is not released. */
+	released_until: Timestamp | null,
+	/**  The page with the requests that count. */
+	page: string,
+};
+
+/**  How a budget stands. */
+export type BudgetState = 
+/**  Within its limit. */
+"fine" | 
+/**  Over a share that is worth a word. */
+"near" | 
+/**  Its limit is reached, and it denies calls. */
+"stopping" | 
+/**  Its limit is reached, and calls go on. */
+"over" | 
+/**  It denies nothing for a while, whatever was spent. */
+"released" | 
+/**  It counts nothing. */
+"off";
+
+/**  The answer to `budgets`. */
+export type Budgets = {
+	/**  Every budget, in the user's order. */
+	budgets: BudgetStanding[],
+	/**  How many deny calls now. */
+	stopping: number,
+};
+
 /**  What a request exercised. */
 export type Capability = "tools" | "structured_outputs" | "vision" | "audio_input" | "audio_output" | "documents" | "web_search" | "code_execution" | "reasoning" | "prompt_caching" | "background";
 
@@ -619,6 +709,22 @@ export type MergeWorkspace = {
 /**  Exact decimal text; never to be put through a float. */
 export type Money = string;
 
+/**  What was used of a budget of money. */
+export type MoneyUsed = {
+	/**  Its limit, in US dollars. */
+	limit: Money,
+	/**  What was spent. */
+	spent: Money,
+	/**  What is set aside for calls that run. */
+	set_aside: Money,
+	/**  What is left; nothing below zero. */
+	left: Money,
+	/**  The first instant of its period. */
+	from: Timestamp,
+	/**  The first instant after it; `null`: it never ends. */
+	to: Timestamp | null,
+};
+
 /**  A workspace to be put away or brought back. */
 export type NamedWorkspace = {
 	/**  Its name. */
@@ -1014,6 +1120,15 @@ export type Refreshed = {
 	book_hash: string,
 };
 
+/**  How long a budget is to stop nothing. */
+export type ReleaseOrder = {
+	/**
+	 *  `1h`, `tomorrow`, a date or an instant; `now` ends a release; `null` lasts until the
+	 *  period is over (a day, where it never is).
+	 */
+	until?: string | null,
+};
+
 /**  A workspace and the name it is to have. */
 export type RenameWorkspace = {
 	/**  What it is called now. */
@@ -1137,6 +1252,19 @@ export type SnoozeOrder = {
 	until: string,
 };
 
+/**  The period a sum of money is over. */
+export type Span = 
+/**  From the full hour on. */
+"hour" | 
+/**  From midnight on. */
+"day" | 
+/**  From Monday on. */
+"week" | 
+/**  From the first on. */
+"month" | 
+/**  For good. */
+"total";
+
 /**  How durations are spread. */
 export type Spread = {
 	/**  The mean, in milliseconds. */
@@ -1195,10 +1323,19 @@ export type Turn =
 /**  None is to disturb for a while. */
 "paused" | 
 /**  They may disturb again. */
-"resumed";
+"resumed" | 
+/**  A budget has used a share of its limit that is worth a word, or stops calls. */
+"budget";
 
 /**  What a [`Count`] counts. */
 export type Unit = "token" | "image" | "second" | "character" | "call" | "search_unit" | "page" | "classify_unit" | "guardrail_unit" | "request";
+
+/**  What a budget of money does with a call whose price nobody knows. */
+export type Unpriced = 
+/**  It is denied: what cannot be counted cannot be kept within a limit. */
+"deny" | 
+/**  It passes and is not counted. */
+"allow";
 
 /**  The answer to `usage`. */
 export type Usage = {

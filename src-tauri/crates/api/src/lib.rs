@@ -6,6 +6,7 @@
 pub mod alerts;
 pub mod answer;
 pub mod auth;
+pub mod budgets;
 mod columns;
 pub mod conversion;
 mod download;

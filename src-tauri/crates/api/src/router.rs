@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use crate::alerts::{self, AlertDesk};
 use crate::answer::{Requests, Usage};
 use crate::auth::{Guard, Pace, Scopes, check, json_only};
+use crate::budgets::{self, BudgetDesk};
 use crate::keys::{self, KeyRing};
 use crate::limits::{self, LimitBoard};
 use crate::metrics::{self, Meters};
@@ -76,6 +77,8 @@ pub struct Desk {
     pub exchange: Exchange,
     /// Who keeps the alert rules.
     pub alerts: AlertDesk,
+    /// Who keeps the budgets.
+    pub budgets: BudgetDesk,
     /// What counts calls for a monitoring system, if the user wants one to ask.
     pub meters: Option<Arc<Meters>>,
     /// What the providers said they still allow.
@@ -147,6 +150,7 @@ pub fn router(desk: Desk) -> Router {
         .merge(workspaces::reading())
         .merge(prices::reading())
         .merge(alerts::resource::reading())
+        .merge(budgets::resource::reading())
         .route_layer(middleware::from_fn_with_state(guard(Scope::UsageRead), check));
     let managing = passes::routes()
         .merge(workspaces::managing())
@@ -154,6 +158,7 @@ pub fn router(desk: Desk) -> Router {
         .merge(keys::routes())
         .merge(reprice::routes())
         .merge(alerts::resource::managing())
+        .merge(budgets::resource::managing())
         .route_layer(middleware::from_fn(json_only))
         .route_layer(middleware::from_fn_with_state(guard(Scope::Manage), check));
     reading

@@ -1,6 +1,8 @@
 //! Who may call what: takes a request's head and says where it goes, or why it goes nowhere.
 //! Nothing here waits; nothing has left for upstream yet.
 
+use std::time::Duration;
+
 use http::request::Parts;
 use http::{Method, StatusCode, header};
 use meter::provider::{Auth, Provider, Route};
@@ -9,7 +11,7 @@ use meter::{ReceiptId, Timestamp};
 
 use crate::clock::Began;
 use crate::credential::{self, Shown};
-use crate::refusal::{Dialect, Refusal};
+use crate::refusal::{Dialect, Refusal, Retry};
 use crate::snapshot::{PassInfo, Snapshot, StoredKey};
 use crate::upstream::Target;
 use crate::{address, allowance, guard, headers, tally};
@@ -78,7 +80,10 @@ pub(crate) fn foreign(receipt: Receipt, parts: &Parts, why: &guard::Foreign) -> 
         | guard::Foreign::Origin
         | guard::Foreign::Browser => (StatusCode::FORBIDDEN, "foreign_request"),
     };
-    let refusal = Refusal::new(status, code, why.to_string());
+    let mut refusal = Refusal::new(status, code, why.to_string());
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        refusal.retry = Retry::Soon(Duration::from_secs(1));
+    }
     Denied { receipt, dialect, refusal, parent: headers::trace_parent(&parts.headers) }
 }
 

@@ -8,6 +8,7 @@ use meter::format::Format;
 use meter::format::assist::{self, Strip};
 use meter::provider::{Provider, Route};
 
+use crate::headers;
 use crate::request_body::{Upload, UploadFailed};
 use crate::snapshot::Snapshot;
 
@@ -34,7 +35,7 @@ pub(crate) fn applies(
         && matches!(route.format, Some(Format::OpenaiChat | Format::OpenaiCompletions))
         && is_identity(&parts.headers)
         && is_type(&parts.headers, "application/json")
-        && length(&parts.headers).is_none_or(|length| length <= LIMIT)
+        && headers::content_length(&parts.headers).is_none_or(|length| length <= LIMIT as u64)
 }
 
 /// Waits for a small body, and puts the question in if its answer will stream.
@@ -75,8 +76,4 @@ fn is_type(headers: &HeaderMap, wanted: &str) -> bool {
     value.is_some_and(|value| {
         value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(wanted)
     })
-}
-
-fn length(headers: &HeaderMap) -> Option<usize> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }

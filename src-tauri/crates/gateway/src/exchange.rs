@@ -7,14 +7,16 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response, StatusCode, header};
 use hyper::body::Incoming;
-use meter::provider::Auth;
-use meter::receipt::{AttemptEnd, Status};
+use meter::price::{Outlook, Prospect};
+use meter::provider::{Auth, Provider};
+use meter::receipt::{AttemptEnd, Billing, Status};
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::{self, Admitted, DEMO, Denied};
 use crate::allowance::Stopped;
 use crate::assist::{self, Asking};
 use crate::body::Body;
+use crate::budget::Stop;
 use crate::caller::Caller;
 use crate::clock::Began;
 use crate::refusal::{Dialect, Refusal, stamp};
@@ -24,6 +26,9 @@ use crate::snapshot::StoredKey;
 use crate::tally::{self, Call, Tally};
 use crate::upstream::{Fault, Place, Target};
 use crate::{Shared, allowance, credential, demo, guard, headers};
+
+/// How much of a request is read before a budget is asked; of a larger one only its size counts.
+const MOST_FORESEEN: usize = 256 * 1024;
 
 /// How much of a refused request to read on for, and how long, so that its client hears the "no".
 const LINGER_BYTES: u64 = 8 * 1024 * 1024;
@@ -69,7 +74,8 @@ pub(crate) async fn run(shared: &Arc<Shared>, request: Request<Incoming>) -> Res
     let tally = Tally::new(call, admitted.receipt, Arc::clone(&shared.open));
     let Admitted { dialect, provider, route, target, key, .. } = admitted;
     let key = key.map(|key| (provider.auth, key));
-    let trip = Trip { shared, upload, dialect, target, key, arrives_since };
+    let announced = headers::content_length(&parts.headers);
+    let trip = Trip { shared, provider, announced, upload, dialect, target, key, arrives_since };
     if let Err(Stopped::Client(failed)) = held {
         return client_failed(tally, trip.dialect, failed).await;
     }
@@ -83,6 +89,9 @@ pub(crate) async fn run(shared: &Arc<Shared>, request: Request<Incoming>) -> Res
 /// One admitted request on its way.
 struct Trip<'a> {
     shared: &'a Shared,
+    provider: &'a Provider,
+    /// Bytes that the request's body is said to have.
+    announced: Option<u64>,
     upload: Arc<Upload>,
     dialect: Dialect,
     target: Target,
@@ -93,13 +102,21 @@ struct Trip<'a> {
 
 impl Trip<'_> {
     async fn make(self, mut tally: Tally, parts: Parts, may_assist: bool) -> Response<Body> {
+        let assumed_output = tally.snapshot().budgets.concern(&tally.facets());
         // The receipt is registered with what the request asks for, which the first piece of the
-        // body usually tells.
-        let asked = match may_assist {
-            true => assist::ask(&self.upload).await,
-            false => self.upload.look_ahead().await.map(|()| Asking::AsSent),
+        // body usually tells. What it may come to, all of it tells.
+        let asked = match (may_assist, assumed_output) {
+            (true, _) => assist::ask(&self.upload).await,
+            (false, None) => self.upload.look_ahead().await.map(|()| Asking::AsSent),
+            (false, Some(_)) => self.upload.collect(MOST_FORESEEN).await.map(|_| Asking::AsSent),
         };
         let waited = self.arrives_since.elapsed();
+        if let (Ok(_), Some(assumed_output)) = (&asked, assumed_output) {
+            let outlook = self.outlook(&tally, assumed_output);
+            if let Err(stop) = tally.reserve(outlook) {
+                return self.stopped(tally, &stop, &parts).await;
+            }
+        }
         tally.open();
         let asking = match asked {
             Ok(asking) => asking,
@@ -115,6 +132,35 @@ impl Trip<'_> {
             Err(Fault::PassCut) => pass_cut(tally, self.dialect),
             Err(fault) => upstream_failed(tally, self.dialect, fault, &self.target).await,
         }
+    }
+
+    /// What the call may come to.
+    fn outlook(&self, tally: &Tally, assumed_output: u64) -> Outlook {
+        let receipt = tally.receipt();
+        let bytes = self.announced.unwrap_or(0).max(self.upload.bytes());
+        self.upload.asked(|asked| {
+            let prospect = Prospect {
+                provider: self.provider,
+                host: self.target.host(),
+                kind: receipt.kind,
+                at: receipt.started_at,
+                is_free_of_charge: receipt.billing.is_free_of_charge()
+                    || receipt.billing == Billing::Subscription,
+                asked,
+                bytes,
+                assumed_output,
+            };
+            prospect.outlook(&tally.snapshot().book)
+        })
+    }
+
+    /// Tells the client that a budget stands against its call.
+    async fn stopped(self, tally: Tally, stop: &Stop, parts: &Parts) -> Response<Body> {
+        let refusal = Refusal::over_budget(stop);
+        let answer = refusal.answer(self.dialect, tally.id());
+        tally.deny(self.dialect, &refusal);
+        linger(&self.upload, parts.headers.contains_key(header::EXPECT)).await;
+        answer
     }
 
     /// The request as upstream gets it.

@@ -16,6 +16,7 @@ mod assist;
 #[cfg(any(test, feature = "attack"))]
 pub mod attack;
 mod body;
+pub mod budget;
 mod caller;
 mod clock;
 mod connections;

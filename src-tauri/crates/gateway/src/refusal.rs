@@ -1,5 +1,7 @@
 //! How Tollgate itself says no: a status and a sentence, in the wire format the client speaks.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use meter::ReceiptId;
@@ -7,6 +9,7 @@ use meter::format::Format;
 use serde_json::json;
 
 use crate::body::Body;
+use crate::budget::Stop;
 use crate::headers::RECEIPT;
 
 /// The shape in which a client expects errors.
@@ -56,11 +59,34 @@ pub(crate) struct Refusal {
     pub(crate) code: &'static str,
     /// The sentence for people. It must hold no secret.
     pub(crate) message: String,
+    /// When to try again, where that is worth saying.
+    pub(crate) retry: Retry,
+}
+
+/// When a client should try again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Retry {
+    /// Nothing is said about it.
+    Unsaid,
+    /// After this time, by itself.
+    Soon(Duration),
+    /// Not by itself: the answer will be the same, at least for this time.
+    NotByItself(Option<Duration>),
 }
 
 impl Refusal {
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into() }
+        Self { status, code, message: message.into(), retry: Retry::Unsaid }
+    }
+
+    /// The "no" of a budget.
+    pub(crate) fn over_budget(stop: &Stop) -> Self {
+        let retry = match (stop.is_about_pace(), stop.retry_after) {
+            (true, Some(wait)) => Retry::Soon(wait),
+            (_, wait) => Retry::NotByItself(wait),
+        };
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        Self { retry, ..Self::new(status, stop.code(), stop.to_string()) }
     }
 
     /// The answer, complete but for hop-by-hop matters.
@@ -78,8 +104,14 @@ impl Refusal {
             let allowed = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
             headers.insert(header::ALLOW, allowed);
         }
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Retry::Soon(wait) | Retry::NotByItself(Some(wait)) = self.retry {
+            let seconds = wait.as_millis().div_ceil(1000).max(1);
+            let seconds = HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX));
+            headers.insert(header::RETRY_AFTER, seconds);
+        }
+        if let Retry::NotByItself(_) = self.retry {
+            // The SDKs of OpenAI and Anthropic try a 429 twice more unless told not to.
+            headers.insert("x-should-retry", HeaderValue::from_static("false"));
         }
         stamp(headers, receipt);
         response
@@ -107,6 +139,8 @@ impl Refusal {
         match self.status.as_u16() {
             401 => "authentication_error",
             403 => "permission_error",
+            429 if matches!(self.retry, Retry::Soon(_)) => "rate_limit_exceeded",
+            429 => "insufficient_quota",
             500.. => "server_error",
             _ => "invalid_request_error",
         }
@@ -117,6 +151,7 @@ impl Refusal {
             401 => "authentication_error",
             403 => "permission_error",
             404 => "not_found_error",
+            429 => "rate_limit_error",
             504 => "timeout_error",
             500.. => "api_error",
             _ => "invalid_request_error",
@@ -128,6 +163,7 @@ impl Refusal {
             401 => "UNAUTHENTICATED",
             403 => "PERMISSION_DENIED",
             404 => "NOT_FOUND",
+            429 => "RESOURCE_EXHAUSTED",
             504 => "DEADLINE_EXCEEDED",
             500.. => "UNAVAILABLE",
             _ => "INVALID_ARGUMENT",

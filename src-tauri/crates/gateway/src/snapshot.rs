@@ -13,6 +13,8 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
+use crate::budget::Budgets;
+
 /// The settings in force while one request runs.
 #[derive(Debug)]
 pub struct Snapshot {
@@ -38,6 +40,8 @@ pub struct Snapshot {
     pub timeouts: Timeouts,
     /// The prices in force.
     pub book: Arc<Book>,
+    /// What may be spent.
+    pub budgets: Arc<Budgets>,
 }
 
 impl Default for Snapshot {
@@ -54,6 +58,7 @@ impl Default for Snapshot {
             trace_upstream: false,
             timeouts: Timeouts::default(),
             book: Arc::new(Book::default()),
+            budgets: Arc::default(),
         }
     }
 }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use meter::budget::Facets;
 use meter::format::{End, Reader, Reading, Seen};
+use meter::price::Outlook;
 use meter::provider::Hosting;
 use meter::receipt::{
     Anomaly, Attempt, AttemptEnd, Billing, Capability, CostState, Kind, ReportedCost, Status,
@@ -15,14 +17,15 @@ use meter::receipt::{
 };
 use meter::request::Asked;
 use meter::usage::UsageLine;
-use meter::{Money, Receipt, ReceiptId};
+use meter::{Currency, Money, Receipt, ReceiptId};
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Denied;
+use crate::budget::{Candidate, Hold, Stop};
 use crate::caller::Caller;
 use crate::clock::{Began, millis, wall_now};
 use crate::decode::Decoder;
-use crate::refusal::Refusal;
+use crate::refusal::{Dialect, Refusal};
 use crate::request_body::Upload;
 use crate::scrub::scrub;
 use crate::snapshot::Snapshot;
@@ -103,6 +106,8 @@ pub(crate) struct Tally {
     limits: Option<Limits>,
     /// What a poll's answer told of the job it asks about.
     job: Option<Box<Receipt>>,
+    /// What budgets have set aside for it.
+    hold: Option<Hold>,
 }
 
 impl std::fmt::Debug for Tally {
@@ -124,7 +129,46 @@ impl Tally {
             tried_ms: 0,
             limits: None,
             job: None,
+            hold: None,
         }
+    }
+
+    /// Asks the budgets whether the call may go on, by what is known of the request by now.
+    ///
+    /// # Errors
+    /// The budget that stands against it.
+    pub(crate) fn reserve(&mut self, outlook: Outlook) -> Result<(), Box<Stop>> {
+        self.call.upload.asked(|asked| note_asked(&mut self.receipt, asked));
+        let candidate = Candidate { id: self.receipt.id, facets: facets(&self.receipt) };
+        let hold = self.call.snapshot.budgets.admit(candidate, outlook)?;
+        self.receipt.reserved = hold.money();
+        self.hold = Some(hold);
+        Ok(())
+    }
+
+    /// What scopes of budgets look at.
+    pub(crate) fn facets(&self) -> Facets<'_> {
+        facets(&self.receipt)
+    }
+
+    pub(crate) fn receipt(&self) -> &Receipt {
+        &self.receipt
+    }
+
+    /// Finishes a call that Tollgate itself refuses after all; nothing has left for upstream.
+    pub(crate) fn deny(mut self, dialect: Dialect, refusal: &Refusal) {
+        let Stage::Drafted(open) = std::mem::replace(&mut self.stage, Stage::Over) else { return };
+        let mut receipt = self.blank_out();
+        self.call.upload.asked(|asked| note_asked(&mut receipt, asked));
+        receipt.request_bytes = self.call.upload.bytes();
+        let (parent, refusal) = (self.call.parent, refusal.clone());
+        deny(Denied { receipt, dialect, refusal, parent }, &self.call.began, &open);
+    }
+
+    /// Takes the receipt away.
+    fn blank_out(&mut self) -> Receipt {
+        let blank = Receipt::begun(self.receipt.id, self.receipt.started_at, "", "");
+        std::mem::replace(&mut self.receipt, blank)
     }
 
     /// Registers the receipt with what is known of the request by now.
@@ -448,10 +492,21 @@ impl Tally {
             valuation::value(receipt, book, host, lines, reported);
             None
         };
-        let blank = Receipt::begun(receipt.id, receipt.started_at, "", "");
-        let receipt = std::mem::replace(receipt, blank);
+        let is_settled = receipt.cost.is_some();
+        receipt.reserved = receipt.reserved.filter(|_| !is_settled);
+        let spent = receipt.cost.filter(|_| receipt.currency == Currency::USD);
+        let used = receipt.input_tokens().saturating_add(receipt.output_tokens());
+        let used = (receipt.usage_state != UsageState::Missing).then_some(used);
+        if outcome.is_some() {
+            self.call.snapshot.budgets.stir();
+        }
+        let receipt = self.blank_out();
         let (parent, limits) = (self.call.parent, self.limits.take());
         finish(Finished { receipt, outcome, parent, limits });
+        // After the receipt is on its way: who counts anew finds it here or there.
+        if let Some(hold) = self.hold.take() {
+            hold.settle(spent, used);
+        }
     }
 }
 
@@ -468,6 +523,16 @@ fn limits_told(headers: &HeaderMap) -> Option<Limits> {
         headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
     let readings = meter::limits::read(told, at);
     (!readings.is_empty()).then_some(Limits { at, readings })
+}
+
+fn facets(receipt: &Receipt) -> Facets<'_> {
+    Facets {
+        pass: receipt.pass.as_deref(),
+        key: receipt.key.as_deref(),
+        workspace: &receipt.workspace,
+        provider: &receipt.provider,
+        model: receipt.model_requested.as_deref(),
+    }
 }
 
 /// Writes down what the request turned out to ask for.

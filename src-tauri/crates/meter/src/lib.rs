@@ -5,6 +5,7 @@
 //! them; [`receipt`] is the record that everything else passes around.
 
 pub mod allowance;
+pub mod budget;
 pub mod exchange;
 pub mod format;
 mod json;

@@ -38,6 +38,33 @@ impl Money {
     pub fn checked_sub(self, other: Self) -> Option<Self> {
         self.0.checked_sub(other.0).map(Self)
     }
+
+    /// The sum, or the most that there is.
+    #[must_use]
+    pub const fn saturating_add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    /// The difference, and nothing where it would be less.
+    #[must_use]
+    pub fn less(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0).max(0))
+    }
+
+    /// As a sentence says it: `$` and two decimals, rounded half up; four below a dollar, and
+    /// below a cent two digits that say something.
+    pub fn as_dollars(self) -> String {
+        let magnitude = self.0.unsigned_abs();
+        let decimals: u32 = match magnitude.checked_ilog10() {
+            None | Some(18..) => 2,
+            Some(16 | 17) => 4,
+            Some(digits) => (19 - digits).min(18),
+        };
+        let step = 10u128.pow(18 - decimals);
+        let steps = (magnitude + step / 2) / step;
+        let unit = 10u128.pow(decimals);
+        format!("${}.{:0width$}", steps / unit, steps % unit, width = decimals as usize)
+    }
 }
 
 impl Money {

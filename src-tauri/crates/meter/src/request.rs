@@ -40,6 +40,10 @@ pub struct Asked {
     pub is_background: bool,
     /// The id of a job, where only the path names it.
     pub job: Option<Box<str>>,
+    /// The most tokens that the answer may have, if the request bounds it.
+    pub most_output: Option<u64>,
+    /// How many answers (or images) are asked for, if the request says so.
+    pub answers: Option<u64>,
     /// What a price may depend on besides the model, such as an image's `size` and `quality`.
     pub attributes: Vec<(Box<str>, Box<str>)>,
 }

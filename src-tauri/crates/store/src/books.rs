@@ -54,6 +54,7 @@ pub(crate) struct Recorded {
 const ADD_RECEIPT: &str =
     "INSERT OR IGNORE INTO receipt (ordinal, lane, cost, detail) VALUES (?1, ?2, ?3, ?4)";
 const ADD_TAG: &str = "INSERT INTO tag (name, value, ordinal) VALUES (?1, ?2, ?3)";
+const ADD_RESERVATION: &str = "INSERT INTO reservation (ordinal, amount) VALUES (?1, ?2)";
 const ADD_ARRIVAL: &str = "INSERT INTO arrival (ordinal) VALUES (?1)";
 const ADD_SETTLEMENT: &str = "INSERT INTO settlement (ordinal, seq, fact) VALUES (?1, ?2, ?3)";
 const ADD_AWAITED: &str = "INSERT INTO awaited (job, ordinal) VALUES (?1, ?2)";
@@ -211,6 +212,9 @@ impl Books {
     fn add_satellites(&mut self, receipt: &Receipt) -> rusqlite::Result<()> {
         let ordinal = receipt.id.ordinal();
         self.db.prepare_cached(ADD_ARRIVAL)?.execute([ordinal])?;
+        if let Some(reserved) = receipt.reserved {
+            self.db.prepare_cached(ADD_RESERVATION)?.execute(params![ordinal, reserved.attos()])?;
+        }
         for (name, value) in &receipt.tags {
             let name = self.names.intern(&self.db, name)?;
             let value = self.names.intern(&self.db, value)?;

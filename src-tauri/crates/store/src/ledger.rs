@@ -145,6 +145,14 @@ impl Ledger {
         })
     }
 
+    /// Waits until all receipts that were finished before are in the ledger.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn caught_up(&self) -> Result<(), StoreError> {
+        self.write(|_| Ok(()))
+    }
+
     /// Does something in one transaction on the writer's thread, after all receipts that were
     /// finished before, and waits for it.
     pub(crate) fn write<T: Send + 'static>(

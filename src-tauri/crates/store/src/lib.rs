@@ -56,7 +56,7 @@ pub use health::Health;
 pub use histogram::Histogram;
 pub use ledger::{Ledger, Recorder, Ticket};
 pub use passes::{NewPass, Pass, PassBook, PassSecret, PassTerms, Scope};
-pub use questions::{Arrival, Questions};
+pub use questions::{Arrival, Questions, Reserved};
 pub use reprice::{Change, Depth, Reprice, Repricing, Sum};
 pub use settlement::Settled;
 pub use standing::Standing;

@@ -32,6 +32,7 @@ fn no_question_and_no_write_scans_a_table_or_sorts() {
         receipt_row::SETTLEMENTS,
         questions::ARRIVED,
         questions::LAST_ARRIVAL,
+        questions::RESERVED,
         usage::ENDS,
         usage::TAGGED,
         usage::TAGGED_AFTER,

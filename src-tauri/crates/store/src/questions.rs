@@ -5,8 +5,8 @@ use std::cell::{Ref, RefCell};
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use meter::ReceiptId;
 use meter::receipt::Receipt;
+use meter::{Money, ReceiptId};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::StoreError;
@@ -14,6 +14,7 @@ use crate::filter::{Filter, Selection};
 use crate::names::Glossary;
 use crate::receipt_row::{self, Lanes};
 use crate::schema;
+use crate::standing::Standing;
 use crate::walk::{self, Direction};
 
 /// Asks the ledger of a home. Not shared between threads: each opens its own.
@@ -21,6 +22,15 @@ pub struct Questions {
     pub(crate) db: Connection,
     pub(crate) glossary: Glossary,
     lanes: RefCell<Lanes>,
+}
+
+/// What budgets have set aside for a call whose cost nobody knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reserved {
+    /// Its model, if one is known.
+    pub model: Option<Box<str>>,
+    /// In US dollars.
+    pub amount: Money,
 }
 
 /// How far somebody has followed the receipts that came in.
@@ -32,6 +42,8 @@ const PAGE: usize = 512;
 
 pub(crate) const ARRIVED: &str =
     "SELECT seq, ordinal FROM arrival WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+pub(crate) const RESERVED: &str =
+    "SELECT ordinal, amount FROM reservation WHERE ordinal >= ?1 AND ordinal < ?2";
 pub(crate) const LAST_ARRIVAL: &str = "SELECT max(seq) FROM arrival";
 
 impl Questions {
@@ -108,6 +120,30 @@ impl Questions {
                 return Ok(());
             }
         }
+    }
+
+    /// Calls of a filter whose cost nobody knows and for which budgets have set something
+    /// aside.
+    pub fn reserved(&self, filter: &Filter) -> Result<Vec<Reserved>, StoreError> {
+        self.at_one_instant(|| {
+            let mut selection = self.select(filter)?;
+            let mut find = self.db.prepare_cached(RESERVED)?;
+            let rows = find.query_map([selection.from, selection.to], |row| {
+                Ok((row.get(0)?, row.get::<_, i128>(1)?))
+            })?;
+            let rows: Vec<(i64, i128)> = rows.collect::<Result<_, _>>()?;
+            let mut found = Vec::new();
+            for (ordinal, attos) in rows {
+                (selection.from, selection.to) = (ordinal, ordinal + 1);
+                let receipts = self.page(&selection, Direction::OldestFirst, 1)?;
+                let unknown = receipts.into_iter().find(|one| Standing::of(one).cost.is_none());
+                found.extend(unknown.map(|receipt| Reserved {
+                    model: receipt.model.or(receipt.model_requested),
+                    amount: Money::from_attos(attos),
+                }));
+            }
+            Ok(found)
+        })
     }
 
     /// Where somebody begins who wants to hear of receipts that come in from now on.

@@ -43,6 +43,10 @@ pub(crate) fn put_receipt(out: &mut Vec<u8>, receipt: &Receipt) {
     for settlement in &r.settlements {
         let Ok(()) = put_settlement(out, settlement, &mut Plainly);
     }
+    // Last, and only if there is one: earlier receipts have none.
+    if let Some(reserved) = r.reserved {
+        put_money(out, reserved);
+    }
 }
 
 fn lane_model(receipt: &Receipt) -> Option<&str> {
@@ -69,6 +73,7 @@ pub(crate) fn take_receipt(input: &mut Unpack<'_>) -> Result<Receipt, UnpackErro
     for _ in 0..input.take::<usize>()? {
         r.settlements.push(take_settlement(input, &Plainly)?);
     }
+    r.reserved = (!input.is_empty()).then(|| input.money()).transpose()?;
     Ok(receipt)
 }
 
@@ -140,6 +145,7 @@ fn bare(receipt: &Receipt) -> Receipt {
     bare.cost_state = receipt.cost_state;
     bare.usage_state = receipt.usage_state;
     bare.note = Some(TRIMMED.into());
+    bare.reserved = receipt.reserved;
     bare
 }
 
@@ -161,6 +167,7 @@ mod tests {
         let mut r = Receipt::begun(ReceiptId::new(at, 1, 2), at, "p", "https://u");
         r.usage_raw = RawUsage::new(r#"{"a":1}"#);
         r.response_id = Some("resp-1".into());
+        r.reserved = Some(meter::Money::ONE);
         r.lines = vec![Line {
             factor: Factor::InputText,
             count: Count::whole(3),
@@ -203,6 +210,7 @@ mod tests {
             prop_assert!(bytes.len() <= most + 1);
             let back = take_receipt(&mut Unpack::new(&bytes[1..])).unwrap();
             prop_assert_eq!((back.id, back.status), (large.id, large.status));
+            prop_assert_eq!(back.reserved, large.reserved);
         }
     }
 }

@@ -19,6 +19,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0002_sealed_rollups.sql"),
     include_str!("../migrations/0003_passes_and_workspaces.sql"),
     include_str!("../migrations/0004_sealed_months.sql"),
+    include_str!("../migrations/0005_reservations.sql"),
 ];
 
 /// `TOLL`, so that `file` and other programs can tell what it is.

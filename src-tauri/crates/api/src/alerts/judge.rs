@@ -5,7 +5,7 @@ use meter::usage::{Count, Factor};
 use meter::{Money, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::rule::{Rule, Watch, dollars};
+use super::rule::{Rule, Watch};
 use crate::answer::{Figures, Row, Usage};
 use crate::period::{Here, around};
 
@@ -221,7 +221,7 @@ impl Rule {
 fn spend(totals: &Figures, above: Money, per: &str) -> Stand {
     // A sum only falls when its period is over, and an unknown one is over no line.
     let Some(cost) = totals.cost.filter(|cost| *cost > above) else { return Stand::Back };
-    let (value, line, requests) = (dollars(cost), dollars(above), totals.requests);
+    let (value, line, requests) = (cost.as_dollars(), above.as_dollars(), totals.requests);
     Stand::Over(Found {
         measure: Measure::Spend,
         unit: MeasureUnit::Usd,
@@ -247,7 +247,7 @@ fn forecast(totals: &Figures, above: Money, (gone, whole): (i64, i64), per: &str
         .map_or_else(|| (spent.attos() / gone).saturating_mul(whole), |attos| attos / gone);
     let course = Money::from_attos(course);
     if course > above {
-        let (spent, line) = (dollars(spent), dollars(above));
+        let (spent, line) = (spent.as_dollars(), above.as_dollars());
         return Stand::Over(Found {
             measure: Measure::Forecast,
             unit: MeasureUnit::Usd,
@@ -258,7 +258,7 @@ fn forecast(totals: &Figures, above: Money, (gone, whole): (i64, i64), per: &str
             said: format!(
                 "{spent} spent in {} % of this {per}: on course for {}, over the line of {line}{}.",
                 gone * 100 / whole,
-                dollars(course),
+                course.as_dollars(),
                 without_cost(totals)
             ),
         });
@@ -415,7 +415,7 @@ fn runaway(now: &Usage, before: Option<&Usage>, above: u64, within: &str) -> Sta
         let requests = row.figures.requests;
         let model = row.name.as_deref().unwrap_or("no model");
         let model: String = model.chars().filter(|c| !c.is_control()).take(NAME).collect();
-        let spent = row.figures.cost.map_or_else(|| "unknown".to_owned(), dollars);
+        let spent = row.figures.cost.map_or_else(|| "unknown".to_owned(), Money::as_dollars);
         return Stand::Over(Found {
             measure: Measure::Loop,
             unit: MeasureUnit::Requests,

@@ -62,6 +62,8 @@ pub enum Turn {
     Paused,
     /// They may disturb again.
     Resumed,
+    /// A budget has used a share of its limit that is worth a word, or stops calls.
+    Budget,
 }
 
 /// Why nothing is told at this moment.
@@ -121,6 +123,8 @@ impl Memory {
             (Turn::Ended, Some(rule)) => drop(self.episodes.remove(rule)),
             (Turn::Snoozed, Some(rule)) => drop(self.snoozes.insert(rule.clone(), event.clone())),
             (Turn::Woken, Some(rule)) => drop(self.snoozes.remove(rule)),
+            // It is said once; the budget itself knows how it stands.
+            (Turn::Budget, Some(_)) => {}
         }
     }
 
@@ -197,14 +201,22 @@ impl Memory {
         rule: &Rule,
         here: Here,
     ) -> Option<(Hush, Option<Timestamp>)> {
-        if let Some(pause) = self.paused(here.now) {
-            return Some((Hush::Paused, pause.occurrence.until));
+        if self.paused(here.now).is_some() {
+            return self.hush_of_all(plan, here);
         }
         if let Some(until) = self.snoozed(&rule.name, here.now) {
             return Some((Hush::Snoozed, Some(until)));
         }
         let hours = rule.quiet_hours.or(plan.quiet_hours)?;
         hours.end(here).map(|end| (Hush::QuietHours, Some(end)))
+    }
+
+    /// Why nothing without hours of its own disturbs now, and until when.
+    pub fn hush_of_all(&self, plan: &AlertPlan, here: Here) -> Option<(Hush, Option<Timestamp>)> {
+        match self.paused(here.now) {
+            Some(pause) => Some((Hush::Paused, pause.occurrence.until)),
+            None => plan.quiet_hours?.end(here).map(|end| (Hush::QuietHours, Some(end))),
+        }
     }
 
     /// The pause that lasts, if one does.
@@ -244,7 +256,7 @@ impl AlertEvent {
     /// Whether the desktop is to be told of it, now.
     pub const fn is_to_be_told(&self) -> bool {
         match self.occurrence.turn {
-            Turn::Began => self.occurrence.hush.is_none(),
+            Turn::Began | Turn::Budget => self.occurrence.hush.is_none(),
             Turn::Told => true,
             Turn::Ended | Turn::Snoozed | Turn::Woken | Turn::Paused | Turn::Resumed => false,
         }

@@ -12,7 +12,7 @@ mod quiet;
 pub(crate) mod resource;
 mod rule;
 mod standing;
-mod written;
+pub(crate) mod written;
 
 #[cfg(test)]
 mod tests;

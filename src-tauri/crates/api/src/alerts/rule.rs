@@ -419,12 +419,12 @@ impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.watch {
             Watch::Spend { above, per } => {
-                write!(f, "more than {} {}", dollars(*above), per.each())?
+                write!(f, "more than {} {}", above.as_dollars(), per.each())?
             }
             Watch::Forecast { above, per, after_percent } => write!(
                 f,
                 "on course for more than {} {}, once {after_percent} % of it is over",
-                dollars(*above),
+                above.as_dollars(),
                 per.each()
             )?,
             Watch::Errors { above_percent, within, at_least } => write!(
@@ -457,19 +457,4 @@ impl fmt::Display for Rule {
         }
         self.filters.iter().try_for_each(|(name, value)| write!(f, ", {name} {value}"))
     }
-}
-
-/// Dollars with two decimals, rounded half up; four below a dollar, and below a cent two
-/// digits that say something.
-pub(crate) fn dollars(amount: Money) -> String {
-    let magnitude = amount.attos().unsigned_abs();
-    let decimals: u32 = match magnitude.checked_ilog10() {
-        None | Some(18..) => 2,
-        Some(16 | 17) => 4,
-        Some(digits) => (19 - digits).min(18),
-    };
-    let step = 10u128.pow(18 - decimals);
-    let steps = (amount.attos().unsigned_abs() + step / 2) / step;
-    let unit = 10u128.pow(decimals);
-    format!("${}.{:0width$}", steps / unit, steps % unit, width = decimals as usize)
 }

@@ -469,7 +469,7 @@ proptest! {
                 Turn::Began => told = u32::from(event.is_to_be_told()),
                 Turn::Told => told += 1,
                 Turn::Ended => told = 0,
-                Turn::Snoozed | Turn::Woken | Turn::Paused | Turn::Resumed => {}
+                Turn::Snoozed | Turn::Woken | Turn::Paused | Turn::Resumed | Turn::Budget => {}
             }
             prop_assert!(told <= 1);
         }

@@ -154,13 +154,7 @@ impl AlertRule {
     }
 
     fn checked_name(&self) -> Result<String, Problem> {
-        let name = self.name.trim();
-        let length = name.chars().count();
-        let is_fit = |c: char| !c.is_control() && !is_direction(c);
-        if length == 0 || length > NAME || !name.chars().all(is_fit) {
-            let why = format!("has {length} characters or one that cannot be shown");
-            return Err(wrong("name", &why, &format!("Write 1 to {NAME} visible characters.")));
-        }
+        let name = visible(&self.name)?;
         if RESERVED.contains(&name) {
             let why = format!("cannot be `{name}`");
             return Err(wrong("name", &why, "That is an address of the API; choose another."));
@@ -395,7 +389,7 @@ impl From<&Rule> for AlertRule {
 }
 
 /// `model = "a"` and `model = ["a", "b"]` are both fine.
-fn one_or_many<'de, D: Deserializer<'de>>(
+pub(crate) fn one_or_many<'de, D: Deserializer<'de>>(
     input: D,
 ) -> Result<BTreeMap<String, Vec<String>>, D::Error> {
     #[derive(Deserialize)]
@@ -441,11 +435,11 @@ fn shapes(field: &str) -> String {
     format!("Write {shape}.")
 }
 
-fn wrong(field: &str, why: &str, hint: &str) -> Problem {
+pub(crate) fn wrong(field: &str, why: &str, hint: &str) -> Problem {
     Problem::new(Code::BadBody, format!("`{field}` {why}")).hint(hint)
 }
 
-fn whole(field: &str, value: i64, from: i64, to: i64) -> Result<u64, Problem> {
+pub(crate) fn whole(field: &str, value: i64, from: i64, to: i64) -> Result<u64, Problem> {
     let fits = (from..=to).contains(&value).then_some(value);
     fits.and_then(|value| u64::try_from(value).ok()).ok_or_else(|| {
         let hint = format!("Write a whole number from {from} to {to}.");
@@ -453,7 +447,7 @@ fn whole(field: &str, value: i64, from: i64, to: i64) -> Result<u64, Problem> {
     })
 }
 
-fn dollars(field: &str, text: Option<&str>) -> Result<Money, Problem> {
+pub(crate) fn dollars(field: &str, text: Option<&str>) -> Result<Money, Problem> {
     let text = text.unwrap_or_default();
     let most = Money::from_attos(i128::from(MOST) * 10_i128.pow(18));
     let read = text.trim().parse().ok();
@@ -462,6 +456,18 @@ fn dollars(field: &str, text: Option<&str>) -> Result<Money, Problem> {
         let hint = format!("Write dollars as text from \"0\" to \"{MOST}\", such as \"20.00\".");
         wrong(field, &format!("cannot be `{text}`"), &hint)
     })
+}
+
+/// A name that can be shown, without the space around it.
+pub(crate) fn visible(name: &str) -> Result<&str, Problem> {
+    let name = name.trim();
+    let length = name.chars().count();
+    let is_fit = |c: char| !c.is_control() && !is_direction(c);
+    if length == 0 || length > NAME || !name.chars().all(is_fit) {
+        let why = format!("has {length} characters or one that cannot be shown");
+        return Err(wrong("name", &why, &format!("Write 1 to {NAME} visible characters.")));
+    }
+    Ok(name)
 }
 
 fn window(field: &str, text: Option<&str>, usual: Window) -> Result<Window, Problem> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use api::alerts::{AlertDesk, AlertPlan, Alerts, Memory};
 use api::auth::Local;
+use api::budgets::{BudgetDesk, Budgets};
 use api::period::Here;
 use api::problem::{Code, Problem};
 use api::readers::Readers;
@@ -150,6 +151,10 @@ fn desk(home: &Path, ledger: &Arc<Ledger>) -> Desk {
             standing: Arc::new(move || Alerts::of(&AlertPlan::default(), &Memory::default(), here)),
             change: Arc::new(|_| Err(Problem::new(Code::Conflict, "off"))),
             history: Arc::new(Vec::new),
+        },
+        budgets: BudgetDesk {
+            standing: Arc::new(Budgets::default),
+            change: Arc::new(|_| Err(Problem::new(Code::Conflict, "off"))),
         },
         meters: None,
         limits: Arc::default(),

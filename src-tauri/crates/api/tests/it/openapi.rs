@@ -168,6 +168,23 @@ fn operations() -> Vec<Operation> {
             Some("SnoozeOrder"),
             One("AlertStanding"),
         ),
+        read("budgets", "The budgets and how they stand", One("Budgets")),
+        make("budgets", "Adds a budget", "BudgetRule", One("BudgetStanding")),
+        write(
+            "put",
+            "budgets/{name}",
+            "Replaces a budget",
+            Some("BudgetRule"),
+            One("BudgetStanding"),
+        ),
+        write("delete", "budgets/{name}", "Removes a budget", None, One("Budgets")),
+        write(
+            "post",
+            "budgets/{name}/release",
+            "Lets a budget deny nothing for a while",
+            Some("ReleaseOrder"),
+            One("BudgetStanding"),
+        ),
         read("passes", "Every pass, never its secret", Many("Pass")),
         make("passes", "Makes a pass and shows its secret, this once", "NewPass", One("MadePass")),
         write("put", "passes/{label}", "Changes a pass", Some("PassTerms"), One("Pass")),
@@ -246,7 +263,7 @@ impl Operation {
                 None => reference(body),
             };
             let content = json!({"application/json": {"schema": schema}});
-            let required = self.path != "alerts/pause";
+            let required = !["alerts/pause", "budgets/{name}/release"].contains(&self.path);
             written["requestBody"] = json!({"required": required, "content": content});
         }
         written

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use api::alerts::{AlertHistory, AlertRule, Alerts, PauseOrder, SnoozeOrder};
 use api::answer::{Requests, Usage};
+use api::budgets::{BudgetRule, Budgets, ReleaseOrder};
 use api::keys::{Key, KeyCheck, NewKey};
 use api::limits::KnownLimits;
 use api::passes::{MadePass, NewPass, Pass, PassTerms};
@@ -49,6 +50,9 @@ pub(crate) fn types() -> Types {
         .register::<AlertHistory>()
         .register::<SnoozeOrder>()
         .register::<PauseOrder>()
+        .register::<BudgetRule>()
+        .register::<Budgets>()
+        .register::<ReleaseOrder>()
 }
 
 fn written() -> String {

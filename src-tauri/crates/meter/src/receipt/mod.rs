@@ -227,6 +227,10 @@ pub struct Receipt {
     pub settlements: Vec<Settlement>,
     /// A sentence a reader of this receipt should know.
     pub note: Option<Box<str>>,
+    /// US dollars that budgets have set aside for the call, as long as its cost is unknown.
+    /// Of no interest to anybody else.
+    #[serde(skip)]
+    pub reserved: Option<Money>,
 }
 
 impl Receipt {
@@ -283,6 +287,7 @@ impl Receipt {
             book_hash: None,
             settlements: Vec::new(),
             note: None,
+            reserved: None,
         }
     }
 

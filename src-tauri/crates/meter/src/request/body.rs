@@ -98,6 +98,12 @@ impl Sink for Walk<'_> {
         match path {
             ["model" | "model_id"] => self.asked.model = (!word.is_empty()).then(|| word.into()),
             ["stream"] => self.asked.stream = word == "true",
+            path if bounds_output(path) => {
+                self.asked.most_output = word.parse().ok().or(self.asked.most_output);
+            }
+            ["n"] | [_, "candidateCount" | "candidate_count"] => {
+                self.asked.answers = word.parse().ok();
+            }
             ["service_tier" | "serviceTier"] | ["service_tier" | "serviceTier", "type"] => {
                 self.asked.service_tier = Some(word.into());
             }
@@ -202,6 +208,8 @@ impl Walk<'_> {
                 "service_tier" | "serviceTier" | "reasoning_effort" | "think" | "format",
                 Kind::String,
             ) => Want::Keep(WORD_LIMIT),
+            ("n", Kind::Number) => Want::Keep(WORD_LIMIT),
+            (key, Kind::Number) if bounds_output(&[key]) => Want::Keep(WORD_LIMIT),
             ("stream_options", _) => {
                 self.asked.has_stream_options = true;
                 Want::Skip
@@ -361,6 +369,8 @@ impl Walk<'_> {
                 | [_, "thinkingConfig" | "thinking_config", "thinkingBudget" | "thinking_budget"],
                 Kind::String | Kind::Bool | Kind::Number,
             ) => Want::Keep(WORD_LIMIT),
+            ([_, "candidateCount" | "candidate_count"], Kind::Number) => Want::Keep(WORD_LIMIT),
+            (path, Kind::Number) if bounds_output(path) => Want::Keep(WORD_LIMIT),
             (_, Kind::Object | Kind::Array) if path.len() < 4 => Want::Walk,
             _ => Want::Skip,
         }
@@ -408,6 +418,19 @@ impl Walk<'_> {
             self.asked.exercises(Capability::Reasoning);
         }
     }
+}
+
+/// Whether this is the number of tokens that an answer may have.
+fn bounds_output(path: &[&str]) -> bool {
+    matches!(
+        path,
+        ["max_tokens" | "max_completion_tokens" | "max_output_tokens" | "max_tokens_to_sample"]
+            | ["generationConfig" | "generation_config", "maxOutputTokens" | "max_output_tokens"]
+            | ["inferenceConfig", "maxTokens"]
+            | ["textGenerationConfig", "maxTokenCount"]
+            | ["parameters", "max_tokens" | "max_new_tokens" | "max_output_tokens"]
+            | ["options", "num_predict"]
+    )
 }
 
 /// What a provider-side tool of this type does.
