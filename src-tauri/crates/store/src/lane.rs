@@ -2,15 +2,12 @@
 //! exist, so each receipt carries one small number and one index serves every combination
 //! of filters; rollups are kept per lane.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
-
 use meter::Receipt;
 use meter::receipt::{Kind, Status};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::codes::Coded;
-use crate::names::{NameId, Names};
+use crate::names::{ByRow, NameId, Names};
 use crate::pack::UnpackError;
 
 /// One combination of what receipts are filtered and grouped by.
@@ -37,33 +34,8 @@ pub(crate) struct Lane {
 /// The row of a lane.
 pub(crate) type LaneId = i64;
 
-/// Something about each lane. Adding up a year asks it a million times, and numbers that
-/// SQLite counted need no protection from those who would choose them.
-pub(crate) type ByLane<T> = HashMap<LaneId, T, BuildHasherDefault<LaneHasher>>;
-
-/// Spreads small numbers over all bits.
-#[derive(Default)]
-pub(crate) struct LaneHasher(u64);
-
-impl Hasher for LaneHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        // 2^64 divided by the golden ratio.
-        self.0 = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 ^= self.0 >> 32;
-    }
-
-    fn write_i64(&mut self, number: i64) {
-        self.write_u64(number as u64);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
+/// Something about each lane.
+pub(crate) type ByLane<T> = ByRow<LaneId, T>;
 
 pub(crate) const FIND: &str = "SELECT id FROM lane
     WHERE model = ?1 AND provider = ?2 AND key = ?3 AND pass = ?4 AND workspace = ?5

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use meter::usage::Factor;
 use rusqlite::types::{FromSql, FromSqlResult, ToSqlOutput, ValueRef};
@@ -26,6 +27,34 @@ impl ToSql for NameId {
 impl FromSql for NameId {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         i64::column_result(value).map(Self)
+    }
+}
+
+/// Something by the number of its row. Adding up a year asks for a million, and numbers that
+/// SQLite counted need no protection from those who would choose them.
+pub(crate) type ByRow<K, V> = HashMap<K, V, BuildHasherDefault<RowHasher>>;
+
+/// Spreads small numbers over all bits.
+#[derive(Default)]
+pub(crate) struct RowHasher(u64);
+
+impl Hasher for RowHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // 2^64 divided by the golden ratio.
+        self.0 = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 ^= self.0 >> 32;
+    }
+
+    fn write_i64(&mut self, number: i64) {
+        self.write_u64(number as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 
@@ -92,7 +121,7 @@ impl Spell for Interning<'_> {
 /// Reads texts back by number.
 #[derive(Default)]
 pub(crate) struct Glossary {
-    texts: RefCell<HashMap<NameId, Box<str>>>,
+    texts: RefCell<ByRow<NameId, Box<str>>>,
     /// Those of them that name a factor; there are few, and rollups name one very often.
     factors: RefCell<Vec<(NameId, Factor)>>,
 }

@@ -1,14 +1,12 @@
 //! A row of the receipt table, read back into the receipt it was.
 
-use std::collections::HashMap;
-
 use meter::receipt::{Receipt, Settlement};
 use meter::{Money, ReceiptId};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::alias::Aliases;
 use crate::detail::take_detail;
-use crate::lane::{self, Lane, LaneId};
+use crate::lane::{self, ByLane, Lane, LaneId};
 use crate::lines::take_settlement;
 use crate::names::{Glossary, Reading};
 use crate::pack::{Unpack, UnpackError};
@@ -33,7 +31,7 @@ pub(crate) fn id(db: &Connection, ordinal: i64) -> rusqlite::Result<Option<Recei
 /// stays true; only the names that passes and workspaces in it are shown under may change.
 #[derive(Default)]
 pub(crate) struct Lanes {
-    by_id: HashMap<LaneId, Lane>,
+    by_id: ByLane<Lane>,
     last: LaneId,
     /// None on the writing side, which deals in names as they stand on receipts.
     aliases: Aliases,
