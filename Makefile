@@ -1,5 +1,5 @@
 # Thin: each target is one thing a person types.
-.PHONY: run ui test test-ui test-desktop soak bench bench-micro bench-views bench-scroll fuzz lint deny package test-package footprint setup
+.PHONY: run ui test test-ui test-desktop soak bench bench-micro bench-views bench-years bench-scroll fuzz lint deny package test-package footprint setup
 
 CARGO ?= cargo
 
@@ -66,6 +66,14 @@ bench-micro: ## what each format costs to read, by the megabyte and by the strea
 
 bench-views: ## how long every question of the pages takes on a year of 1,000,000 receipts
 	$(CARGO) run --release --locked -p bench --bin views
+
+YEARS ?= target/years
+bench-years: ## three years of 10,000,000 receipts (2.2 GB in YEARS): every question, writing, copying, export
+	$(CARGO) build --release --locked -p bench
+	test -e $(YEARS)/ledger.db || target/release/ledger $(YEARS) --receipts 10000000 --days 1095
+	target/release/views $(YEARS)
+	target/release/years $(YEARS)
+	target/release/csv $(YEARS)
 
 bench-scroll: ui ## how smoothly the log of 1,000,000 requests scrolls, by the browser's own trace
 	$(CARGO) build --locked --bin tollgate

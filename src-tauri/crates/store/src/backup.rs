@@ -75,7 +75,10 @@ pub fn forget_backups(folder: &Path, keep: usize) -> Result<(), StoreError> {
     }
     let home = |source| StoreError::Home { path: folder.to_owned(), source };
     for (name, file) in entries(folder).map_err(home)? {
-        let begun = name.to_str().and_then(|name| name.strip_suffix(PART)).and_then(time_of);
+        let name = name.to_str().unwrap_or_default();
+        // SQLite's own journal of a copy goes with it.
+        let name = name.strip_suffix("-journal").unwrap_or(name);
+        let begun = name.strip_suffix(PART).and_then(time_of);
         if begun.is_some() {
             remove(file.path())?;
         }

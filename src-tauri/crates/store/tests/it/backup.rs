@@ -60,7 +60,9 @@ fn only_the_newest_copies_stay_and_a_broken_off_one_goes() {
     for hour in ["01", "03", "02"] {
         back_up(home.path(), &folder, &format!("2026-01-01T{hour}:00:00Z"));
     }
-    fs::write(folder.join("ledger-20260101T040000Z.db.part"), "half").unwrap();
+    for half in ["ledger-20260101T040000Z.db.part", "ledger-20260101T040000Z.db.part-journal"] {
+        fs::write(folder.join(half), "half").unwrap();
+    }
     fs::write(folder.join("notes.txt"), "mine").unwrap();
     forget_backups(&folder, 2).unwrap();
     let hours: Vec<_> = backups(&folder).unwrap().iter().map(|b| b.made_at).collect();
