@@ -2,7 +2,7 @@
 //! what is released and what was told. Owns both, and brings what the ledger says was spent to
 //! the gateway, which counts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use api::budgets::{BudgetChange, BudgetStanding, BudgetState, Budgets, Used, per
 use api::period::Here;
 use api::problem::{Code, Problem};
 use gateway::budget::{self, Account, Counted, Period, Standing};
-use meter::budget::{Budget, BudgetAction};
+use meter::budget::{Budget, BudgetAction, Scope};
 use meter::{ReceiptId, Timestamp};
 use serde::{Deserialize, Serialize};
 use store::{Ledger, Questions, StoreError};
@@ -28,10 +28,34 @@ pub(crate) struct BudgetBook {
     home: Home,
     ledger: Arc<Ledger>,
     plan: Mutex<Vec<Budget>>,
+    /// What passes and workspaces are called now that budgets may name as they were.
+    renamed: Mutex<Renamed>,
     /// Who counts.
     pub(crate) counting: Arc<budget::Budgets>,
     kept: Mutex<Kept>,
     revision: OnceLock<watch::Sender<u64>>,
+}
+
+/// Names that were changed, and what they lead to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Renamed {
+    pub(crate) passes: HashMap<Box<str>, Box<str>>,
+    pub(crate) workspaces: HashMap<Box<str>, Box<str>>,
+}
+
+impl Renamed {
+    /// The budget under the names of today.
+    fn today(&self, budget: &Budget) -> Budget {
+        let now = |names: &HashMap<Box<str>, Box<str>>, was: &[Box<str>]| {
+            was.iter().map(|name| names.get(name).unwrap_or(name).clone()).collect()
+        };
+        let scope = Scope {
+            passes: now(&self.passes, &budget.scope.passes),
+            workspaces: now(&self.workspaces, &budget.scope.workspaces),
+            ..budget.scope.clone()
+        };
+        Budget { scope, ..budget.clone() }
+    }
 }
 
 /// What a restart must know.
@@ -64,6 +88,7 @@ impl BudgetBook {
             home,
             ledger,
             plan: Mutex::new(Vec::new()),
+            renamed: Mutex::default(),
             counting: Arc::new(budget::Budgets::new(calendar)),
             kept: Mutex::new(kept),
             revision: OnceLock::new(),
@@ -77,8 +102,22 @@ impl BudgetBook {
         let _ = self.revision.set(revision);
     }
 
+    /// Follows passes and workspaces to the names they have now: a limit is not lost by a new
+    /// name.
+    pub(crate) fn follow(&self, renamed: Renamed) {
+        let mut known = self.renamed.lock().unwrap_or_else(PoisonError::into_inner);
+        if *known != renamed {
+            *known = renamed;
+            drop(known);
+            let plan = self.plan().clone();
+            self.put(plan);
+        }
+    }
+
     fn put(&self, plan: Vec<Budget>) {
-        self.counting.put(&plan);
+        let renamed = self.renamed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let today: Vec<Budget> = plan.iter().map(|budget| renamed.today(budget)).collect();
+        self.counting.put(&today);
         self.kept().released.retain(|name, _| plan.iter().any(|budget| *budget.name == **name));
         for (name, until) in &self.kept().released {
             self.counting.release(name, Some(*until));

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::alert_book::AlertBook;
-use crate::budget_book::BudgetBook;
+use crate::budget_book::{BudgetBook, Renamed};
 use crate::config::{Config, PriceRefresh};
 use crate::exchange::KeptRates;
 use crate::home::Home;
@@ -119,6 +119,8 @@ impl Settings {
 
     fn renew_names(&self) -> Result<(), StoreError> {
         let (passes, workspaces) = (self.ledger.pass_book()?, self.ledger.workspace_names()?);
+        self.budgets
+            .follow(Renamed { passes: self.ledger.pass_names()?, workspaces: workspaces.clone() });
         *self.passes.write().unwrap_or_else(PoisonError::into_inner) = passes;
         *self.workspaces.write().unwrap_or_else(PoisonError::into_inner) = workspaces;
         Ok(())

@@ -19,9 +19,13 @@ const DEAR: &str = "claude-opus-4-1-20250805";
 /// A call that may come to three cents, and comes to two: the stand-in counts some 1,200 tokens
 /// of prompt, and fewer than a hundred of answer.
 fn dear_at(path: &str) -> Call {
+    dear_with(path, "sk-own")
+}
+
+fn dear_with(path: &str, secret: &str) -> Call {
     let words = json!([{"role": "user", "content": "word".repeat(1300)}]);
     let body = json!({"model": DEAR, "messages": words, "max_tokens": 100});
-    Call::post(path, &body).header("x-api-key", "sk-own").play("ttfb=30")
+    Call::post(path, &body).header("x-api-key", secret).play("ttfb=30")
 }
 
 fn dear() -> Call {
@@ -285,6 +289,41 @@ fn paces_are_held_by_the_minute_and_by_what_runs() {
         })
         .collect();
     assert_eq!(statuses, [200, 200, 200, 429, 429]);
+}
+
+#[test]
+fn a_limit_follows_its_pass_and_workspace_to_their_new_names() {
+    let mut gate = with_budgets("");
+    let add = |name: &str, only: &str| {
+        gate.says(&["budgets", "add", name, "--spend", "0.01", "--per", "total", "--only", only]);
+    };
+    add("of the pass", "pass=ci");
+    add("of the workspace", "workspace=agent");
+    let pass = gate.says(&["passes", "add", "ci"]).trim().to_owned();
+    gate.command_given(
+        &["keys", "add", "anthropic", "--store", "file", "--no-test"],
+        "sk-stored\n",
+    );
+    let by_pass = || dear_with("/v1/messages", &pass);
+    let in_workspace = |name: &str| dear_at(&format!("/w/{name}/v1/messages"));
+    let status = |gate: &Gate, call: &Call| {
+        let reply = gate.send(call);
+        let status = reply.status();
+        reply.body().expect("a whole body");
+        status
+    };
+    assert_eq!(status(&gate, &by_pass()), 200);
+    assert_eq!(status(&gate, &in_workspace("agent")), 200);
+    gate.receipts_of(2);
+    gate.says(&["passes", "rename", "ci", "robot"]);
+    gate.says(&["workspaces", "rename", "agent", "night"]);
+    for restarted in [false, true] {
+        assert_eq!(status(&gate, &by_pass()), 429, "{restarted}");
+        assert_eq!(status(&gate, &in_workspace("agent")), 429, "{restarted}");
+        assert_eq!(status(&gate, &in_workspace("night")), 429, "{restarted}");
+        gate.kill();
+        gate.start();
+    }
 }
 
 #[test]

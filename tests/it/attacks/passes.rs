@@ -102,6 +102,7 @@ fn a_pass_opens_what_it_is_for_and_nothing_else() {
         "/metrics",
         "alerts",
         "alerts/history",
+        "budgets",
         "events",
         "export",
         "limits",

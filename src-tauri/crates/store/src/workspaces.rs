@@ -144,7 +144,12 @@ impl Ledger {
 
     /// What workspaces that clients may still name by an old name are called now.
     pub fn workspace_names(&self) -> Result<HashMap<Box<str>, Box<str>>, StoreError> {
-        self.write(|books| former(books, &Aliases::read(&books.db)?))
+        self.write(|books| former(books, &Aliases::read(&books.db)?, Sort::Workspace))
+    }
+
+    /// What passes are called now that were renamed.
+    pub fn pass_names(&self) -> Result<HashMap<Box<str>, Box<str>>, StoreError> {
+        self.write(|books| former(books, &Aliases::read(&books.db)?, Sort::Pass))
     }
 }
 
@@ -226,10 +231,15 @@ fn used(
 }
 
 /// Former names, and what they lead to.
-fn former(books: &Books, aliases: &Aliases) -> Result<HashMap<Box<str>, Box<str>>, StoreError> {
+/// Names of a sort that were changed, and what they lead to.
+pub(crate) fn former(
+    books: &Books,
+    aliases: &Aliases,
+    sort: Sort,
+) -> Result<HashMap<Box<str>, Box<str>>, StoreError> {
     let text = |id| books.glossary.text(&books.db, id);
     let mut former = HashMap::new();
-    for (name, now) in aliases.of(Sort::Workspace) {
+    for (name, now) in aliases.of(sort) {
         if let (Some(name), Some(now)) = (text(name)?, text(now)?) {
             former.insert(name, now);
         }
@@ -249,7 +259,7 @@ impl Known {
         let mut lanes = Lanes::default();
         lanes.refresh_shown(&books.db)?;
         let current = used(&books.db, &books.glossary, &lanes)?;
-        Ok(Self { current, former: former(books, lanes.aliases())? })
+        Ok(Self { current, former: former(books, lanes.aliases(), Sort::Workspace)? })
     }
 
     /// A workspace by the name it has now.
