@@ -153,9 +153,7 @@ impl Closing {
     /// ledger should be gone.
     pub(crate) fn close(self) {
         let Self { settings, _lock } = self;
-        if let Some(settings) = Arc::into_inner(settings) {
-            close(settings.ledger);
-        }
+        close(settings);
     }
 }
 
@@ -280,16 +278,18 @@ impl Offline {
     /// Closes the ledger.
     pub(crate) fn close(self) {
         let Self { settings, _lock } = self;
-        if let Some(settings) = Arc::into_inner(settings) {
-            close(settings.ledger);
-        }
+        close(settings);
     }
 }
 
 /// Writes what is left; whoever still shares the ledger closes it later, by dropping it.
-fn close(ledger: Arc<Ledger>) {
-    if let Some(ledger) = Arc::into_inner(ledger) {
-        ledger.close(CLOSING);
+fn close(settings: Arc<Settings>) {
+    let ledger = Arc::clone(&settings.ledger);
+    // Others in the settings share the ledger, so they go first.
+    drop(settings);
+    match Arc::into_inner(ledger) {
+        Some(ledger) => ledger.close(CLOSING),
+        None => tracing::warn!("the ledger is still in use and is left to the next start"),
     }
 }
 
