@@ -28,6 +28,8 @@ pub(crate) struct BudgetBook {
     home: Home,
     ledger: Arc<Ledger>,
     plan: Mutex<Vec<Budget>>,
+    /// Held while budgets change or are counted anew: one after the other.
+    turn: Mutex<()>,
     /// What passes and workspaces are called now that budgets may name as they were.
     renamed: Mutex<Renamed>,
     /// Who counts.
@@ -88,6 +90,7 @@ impl BudgetBook {
             home,
             ledger,
             plan: Mutex::new(Vec::new()),
+            turn: Mutex::default(),
             renamed: Mutex::default(),
             counting: Arc::new(budget::Budgets::new(calendar)),
             kept: Mutex::new(kept),
@@ -105,30 +108,44 @@ impl BudgetBook {
     /// Follows passes and workspaces to the names they have now: a limit is not lost by a new
     /// name.
     pub(crate) fn follow(&self, renamed: Renamed) {
+        let _turn = self.turn();
         let mut known = self.renamed.lock().unwrap_or_else(PoisonError::into_inner);
         if *known != renamed {
             *known = renamed;
             drop(known);
-            let plan = self.plan().clone();
-            self.put(plan);
+            // They keep what they counted, calls that run included.
+            self.counting.rename(&self.today(&self.plan()));
         }
     }
 
+    /// Budgets under the names of today.
+    fn today(&self, plan: &[Budget]) -> Vec<Budget> {
+        let renamed = self.renamed.lock().unwrap_or_else(PoisonError::into_inner);
+        plan.iter().map(|budget| renamed.today(budget)).collect()
+    }
+
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn put(&self, plan: Vec<Budget>) {
-        let renamed = self.renamed.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let today: Vec<Budget> = plan.iter().map(|budget| renamed.today(budget)).collect();
-        self.counting.put(&today);
+        self.counting.put(&self.today(&plan));
         self.kept().released.retain(|name, _| plan.iter().any(|budget| *budget.name == **name));
         for (name, until) in &self.kept().released {
             self.counting.release(name, Some(*until));
         }
         *self.plan() = plan;
-        self.recount();
+        self.count();
     }
 
     /// Has money counted anew from the ledger. While that cannot be read, what was counted
     /// since the start goes on counting.
     pub(crate) fn recount(&self) {
+        let _turn = self.turn();
+        self.count();
+    }
+
+    fn count(&self) {
         if self.counting.is_empty() {
             return;
         }
@@ -157,6 +174,7 @@ impl BudgetBook {
     /// # Errors
     /// When there is no such budget, or the configuration cannot be changed.
     pub(crate) fn change(&self, change: &BudgetChange) -> Result<Budgets, Problem> {
+        let _turn = self.turn();
         match change {
             BudgetChange::Add(_) => {}
             BudgetChange::Replace(name, _)
@@ -179,7 +197,13 @@ impl BudgetBook {
             self.keep(&kept);
         } else {
             let plan = rule_file::change_budgets(&self.home, change);
-            self.put(plan.map_err(|error| refused(&error))?);
+            let plan = plan.map_err(|error| refused(&error))?;
+            if let BudgetChange::Replace(name, budget) = change {
+                let mut kept = self.kept();
+                kept.replace(name, &budget.1.name);
+                self.keep(&kept);
+            }
+            self.put(plan);
         }
         self.counting.stir();
         if let Some(revision) = self.revision.get() {
@@ -224,6 +248,15 @@ impl BudgetBook {
 }
 
 impl Kept {
+    /// A budget that was changed is another line, perhaps under another name; what is released
+    /// stays so.
+    fn replace(&mut self, name: &str, now: &str) {
+        self.told.remove(name);
+        if let Some(until) = self.released.remove(name) {
+            self.released.insert(now.to_owned(), until);
+        }
+    }
+
     /// The news of one budget, told from now on.
     fn news(&mut self, standing: &BudgetStanding) -> Option<Occurrence> {
         let (money, budget) = (standing.money?, &standing.budget);

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, anyhow, bail};
 use api::alerts::{AlertChange, AlertPlan, AlertRule, QuietHours};
@@ -30,10 +31,14 @@ pub(crate) fn change_budgets(home: &Home, change: &BudgetChange) -> anyhow::Resu
     Ok(rewrite_file(home, |text, config| budgets_changed(text, &config.budgets, change))?.budgets)
 }
 
+/// Held while the file is read and written again: two changes never lose one of them.
+static WRITING: Mutex<()> = Mutex::new(());
+
 fn rewrite_file(
     home: &Home,
     rewrite: impl FnOnce(&str, &Config) -> anyhow::Result<String>,
 ) -> anyhow::Result<Config> {
+    let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
     // A link leads to the file that is meant, such as one among a person's dotfiles.
     let path = fs::canonicalize(home.config()).unwrap_or_else(|_| home.config());
     let before = Config::load(&path)?;

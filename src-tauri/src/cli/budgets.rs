@@ -18,7 +18,7 @@ use crate::rule_file::unknown_budget;
 ///
 /// A call that does not fit a budget is denied before it leaves, with status 429 in its client's
 /// own format. Calls that run count with what their requests bound (`max_tokens`) until their
-/// receipts tell, so a limit is overshot by one call at the most. Budgets stand as `[[budgets]]`
+/// receipts tell; without a bound an answer is taken to have 4096 tokens. Budgets stand as `[[budgets]]`
 /// in `config.toml`, where these commands write them.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]

@@ -19,7 +19,7 @@ use meter::price::{Foreseen, Outlook};
 use meter::{Money, ReceiptId, Timestamp};
 use tokio::sync::Notify;
 
-use purse::{Held, Purse, Wants};
+use purse::{Held, Purse, Wanted, Wants};
 pub use purse::{Period, Standing};
 pub use stop::{Stop, Why};
 
@@ -41,8 +41,18 @@ struct State {
     last_id: u64,
     /// Calls that ended since the ledger was last asked, as long as its answer is awaited.
     since: Option<Vec<Ended>>,
-    /// What a model's dearest call has cost, for calls whose cost nothing bounds.
-    dearest: Vec<(Box<str>, Money)>,
+    /// What was learned of models, by the names that clients have for them.
+    models: Vec<Known>,
+}
+
+/// What was learned of a model.
+#[derive(Clone, Debug)]
+struct Known {
+    asked: Box<str>,
+    /// The name that served.
+    served: Option<Box<str>>,
+    /// What its dearest call has cost, for calls whose cost nothing bounds.
+    dearest: Money,
 }
 
 /// A call that ended.
@@ -55,7 +65,9 @@ struct Ended {
 
 /// What is set aside for a call about which nothing can be said but that it has a price.
 const OPEN: Money = Money::from_attos(Money::ONE.attos() / 4);
-/// Models whose dearest call is remembered.
+/// The same where cheaper calls of its model were seen: the next may be longer.
+const OPEN_KNOWN: Money = Money::from_attos(OPEN.attos() / 10);
+/// Models that are remembered.
 const MOST_MODELS: usize = 256;
 
 /// A call that asks to be let in.
@@ -90,13 +102,29 @@ impl Budgets {
         self.origin.elapsed().as_secs()
     }
 
+    /// The model that served when this one was asked for before.
+    pub(crate) fn served(&self, asked: &str) -> Option<Box<str>> {
+        let state = self.state();
+        state.models.iter().find(|known| *known.asked == *asked)?.served.clone()
+    }
+
     /// Puts these budgets in force. What is the same as before keeps what it counted; what is
     /// new begins with nothing, until [`Self::recount`].
     pub fn put(&self, budgets: &[Budget]) {
+        self.put_if(budgets, Purse::counts_like);
+    }
+
+    /// Puts the same budgets in force under new names of what they count; all keep what they
+    /// counted.
+    pub fn rename(&self, budgets: &[Budget]) {
+        self.put_if(budgets, |purse, budget| purse.is_called(&budget.name));
+    }
+
+    fn put_if(&self, budgets: &[Budget], is_same: impl Fn(&Purse, &Budget) -> bool) {
         let mut state = self.state();
         let mut before = std::mem::take(&mut state.purses);
         for budget in budgets.iter().filter(|budget| budget.is_enabled) {
-            let known = before.iter().position(|purse| purse.counts_like(budget));
+            let known = before.iter().position(|purse| is_same(purse, budget));
             let purse = match known {
                 Some(at) => before.swap_remove(at).with(budget),
                 None => {
@@ -166,7 +194,13 @@ impl Budgets {
         Ok(Hold { budgets: Arc::clone(self), id: call.id, model, wants, held })
     }
 
-    fn settle(&self, hold: &mut Hold, cost: Option<Money>, tokens: Option<u64>) {
+    fn settle(
+        &self,
+        hold: &mut Hold,
+        cost: Option<Money>,
+        tokens: Option<u64>,
+        served: Option<Box<str>>,
+    ) {
         let second = self.second();
         let mut state = self.state();
         let mut is_news = false;
@@ -180,8 +214,9 @@ impl Budgets {
                 since.push(Ended { id: hold.id, purse: held.purse, spent });
             }
         }
-        if let (Some(model), Some(cost)) = (&hold.model, cost) {
-            state.remember(model, cost);
+        // What was refused cost nothing, and says nothing of the next one.
+        if let (Some(model), Some(cost)) = (&hold.model, cost.filter(|cost| *cost > Money::ZERO)) {
+            state.remember(model, served, cost);
         }
         drop(state);
         if is_news {
@@ -259,29 +294,35 @@ impl Budgets {
 }
 
 impl State {
-    /// What is set aside of a budget of money; absent: nobody knows a price.
-    fn set_aside(&self, call: &Candidate<'_>, foreseen: Foreseen) -> Option<Money> {
+    /// What is set aside of a budget of money.
+    fn set_aside(&self, call: &Candidate<'_>, foreseen: Foreseen) -> Wanted {
         match foreseen {
-            Foreseen::Nothing => Some(Money::ZERO),
+            Foreseen::Nothing => Wanted::Nothing,
+            Foreseen::About(cost, meter::Currency::USD) => Wanted::About(cost),
             // Limits are dollars; amounts of two currencies are no sum.
-            Foreseen::About(cost, currency) => (currency == meter::Currency::USD).then_some(cost),
-            Foreseen::Open => {
-                let seen =
-                    self.dearest.iter().find(|(model, _)| Some(&**model) == call.facets.model);
-                Some(seen.map_or(OPEN, |(_, cost)| *cost))
+            Foreseen::About(..) | Foreseen::Unpriced => Wanted::Unpriced,
+            Foreseen::Open(count) => {
+                let asked = call.facets.model;
+                let seen = self.models.iter().find(|known| Some(&*known.asked) == asked);
+                let one = seen.map_or(OPEN, |known| known.dearest.max(OPEN_KNOWN));
+                let count = i128::from(count);
+                Wanted::About(Money::from_attos(one.attos().saturating_mul(count)))
             }
-            Foreseen::Unpriced => None,
+            Foreseen::Unseen => Wanted::All,
         }
     }
 
-    fn remember(&mut self, model: &str, cost: Money) {
-        match self.dearest.iter_mut().find(|(known, _)| **known == *model) {
-            Some((_, most)) => *most = cost.max(*most),
+    fn remember(&mut self, asked: &str, served: Option<Box<str>>, cost: Money) {
+        match self.models.iter_mut().find(|known| *known.asked == *asked) {
+            Some(known) => {
+                known.dearest = cost.max(known.dearest);
+                known.served = served.or(known.served.take());
+            }
             None => {
-                if self.dearest.len() == MOST_MODELS {
-                    self.dearest.swap_remove(0);
+                if self.models.len() == MOST_MODELS {
+                    self.models.swap_remove(0);
                 }
-                self.dearest.push((model.into(), cost));
+                self.models.push(Known { asked: asked.into(), served, dearest: cost });
             }
         }
     }
@@ -327,13 +368,19 @@ impl Hold {
     /// The money that is set aside; what the receipt says while its cost is unknown.
     pub(crate) fn money(&self) -> Option<Money> {
         let counts = self.held.iter().any(|held| held.is_money);
-        self.wants.cost.filter(|cost| counts && *cost != Money::ZERO)
+        let unknown = self.wants.cost.if_nobody_knows();
+        Some(unknown).filter(|cost| counts && *cost != Money::ZERO)
     }
 
     /// The call is over: it cost so much, as far as anybody knows, and used so many tokens.
-    pub(crate) fn settle(mut self, cost: Option<Money>, tokens: Option<u64>) {
+    pub(crate) fn settle(
+        mut self,
+        cost: Option<Money>,
+        tokens: Option<u64>,
+        served: Option<Box<str>>,
+    ) {
         let budgets = Arc::clone(&self.budgets);
-        budgets.settle(&mut self, cost, tokens);
+        budgets.settle(&mut self, cost, tokens, served);
     }
 }
 
@@ -341,7 +388,7 @@ impl Drop for Hold {
     fn drop(&mut self) {
         if !self.held.is_empty() {
             let budgets = Arc::clone(&self.budgets);
-            budgets.settle(self, None, None);
+            budgets.settle(self, None, None, None);
         }
     }
 }

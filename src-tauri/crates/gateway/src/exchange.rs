@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use meter::price::{Outlook, Prospect};
 use meter::provider::{Auth, Provider};
@@ -28,7 +28,7 @@ use crate::upstream::{Fault, Place, Target};
 use crate::{Shared, allowance, credential, demo, guard, headers};
 
 /// How much of a request is read before a budget is asked; of a larger one only its size counts.
-const MOST_FORESEEN: usize = 256 * 1024;
+const MOST_FORESEEN: usize = 1024 * 1024;
 
 /// How much of a refused request to read on for, and how long, so that its client hears the "no".
 const LINGER_BYTES: u64 = 8 * 1024 * 1024;
@@ -112,7 +112,7 @@ impl Trip<'_> {
         };
         let waited = self.arrives_since.elapsed();
         if let (Ok(_), Some(assumed_output)) = (&asked, assumed_output) {
-            let outlook = self.outlook(&tally, assumed_output);
+            let outlook = self.outlook(&tally, &parts.method, assumed_output);
             if let Err(stop) = tally.reserve(outlook) {
                 return self.stopped(tally, &stop, &parts).await;
             }
@@ -135,8 +135,10 @@ impl Trip<'_> {
     }
 
     /// What the call may come to.
-    fn outlook(&self, tally: &Tally, assumed_output: u64) -> Outlook {
+    fn outlook(&self, tally: &Tally, method: &Method, assumed_output: u64) -> Outlook {
+        let is_read = matches!(*method, Method::GET | Method::HEAD | Method::DELETE);
         let receipt = tally.receipt();
+        let served = tally.served();
         let bytes = self.announced.unwrap_or(0).max(self.upload.bytes());
         self.upload.asked(|asked| {
             let prospect = Prospect {
@@ -144,8 +146,10 @@ impl Trip<'_> {
                 host: self.target.host(),
                 kind: receipt.kind,
                 at: receipt.started_at,
-                is_free_of_charge: receipt.billing.is_free_of_charge()
-                    || receipt.billing == Billing::Subscription,
+                is_free_of_charge: is_read,
+                is_local: receipt.billing == Billing::Local,
+                served: served.as_deref(),
+                is_whole: self.upload.is_over(),
                 asked,
                 bytes,
                 assumed_output,

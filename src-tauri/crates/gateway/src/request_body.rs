@@ -141,6 +141,11 @@ impl Upload {
         state.bytes == 0 && state.incoming.is_end_stream()
     }
 
+    /// Whether all of it has come.
+    pub(crate) fn is_over(&self) -> bool {
+        self.state().incoming.is_end_stream()
+    }
+
     /// Lets `read` see what the request asks for, as far as that is known.
     pub(crate) fn asked<T>(&self, read: impl FnOnce(&Asked) -> T) -> T {
         read(self.state().scan.scanner.asked())

@@ -139,11 +139,19 @@ impl Tally {
     /// The budget that stands against it.
     pub(crate) fn reserve(&mut self, outlook: Outlook) -> Result<(), Box<Stop>> {
         self.call.upload.asked(|asked| note_asked(&mut self.receipt, asked));
-        let candidate = Candidate { id: self.receipt.id, facets: facets(&self.receipt) };
+        let served = self.served();
+        let facets = Facets { served: served.as_deref(), ..facets(&self.receipt) };
+        let candidate = Candidate { id: self.receipt.id, facets };
         let hold = self.call.snapshot.budgets.admit(candidate, outlook)?;
         self.receipt.reserved = hold.money();
         self.hold = Some(hold);
         Ok(())
+    }
+
+    /// The model that served when this one was asked for before.
+    pub(crate) fn served(&self) -> Option<Box<str>> {
+        let asked = self.call.upload.asked(|asked| asked.model.clone())?;
+        self.call.snapshot.budgets.served(&asked)
     }
 
     /// What scopes of budgets look at.
@@ -501,11 +509,12 @@ impl Tally {
             self.call.snapshot.budgets.stir();
         }
         let receipt = self.blank_out();
+        let served = receipt.model.clone();
         let (parent, limits) = (self.call.parent, self.limits.take());
         finish(Finished { receipt, outcome, parent, limits });
         // After the receipt is on its way: who counts anew finds it here or there.
         if let Some(hold) = self.hold.take() {
-            hold.settle(spent, used);
+            hold.settle(spent, used, served);
         }
     }
 }
@@ -532,6 +541,10 @@ fn facets(receipt: &Receipt) -> Facets<'_> {
         workspace: &receipt.workspace,
         provider: &receipt.provider,
         model: receipt.model_requested.as_deref(),
+        served: None,
+        may_be_any: receipt.model_requested.is_none()
+            && !receipt.kind.is_never_billed()
+            && !matches!(receipt.kind, Kind::Other | Kind::Moderation),
     }
 }
 

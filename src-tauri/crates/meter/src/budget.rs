@@ -174,6 +174,10 @@ pub struct Facets<'a> {
     pub provider: &'a str,
     /// The model, if one is named.
     pub model: Option<&'a str>,
+    /// The model that served when this one was asked for before, if that is known.
+    pub served: Option<&'a str>,
+    /// No model has been seen, and yet there will be something to pay: it may be any.
+    pub may_be_any: bool,
 }
 
 impl Scope {
@@ -187,7 +191,7 @@ impl Scope {
             && one_of(&self.keys, call.key)
             && one_of(&self.workspaces, Some(call.workspace))
             && one_of(&self.providers, Some(call.provider))
-            && self.has_model(call.model)
+            && (self.has_model(call.model) || self.has_model(call.served) || call.may_be_any)
     }
 
     /// Whether calls of this model count, whatever else they are.
@@ -198,7 +202,8 @@ impl Scope {
 }
 
 /// Whether a model is the one that is meant: of this name, a dated edition of it
-/// (`gpt-4o-2024-08-06` is `gpt-4o`), or, where the name ends in `*`, any that begins so.
+/// (`gpt-4o-2024-08-06` is `gpt-4o`, `gpt-4-0613` is `gpt-4`), or, where the name ends in `*`, any
+/// that begins so.
 pub fn is_model(wanted: &str, model: &str) -> bool {
     if let Some(beginning) = wanted.strip_suffix('*') {
         return model.starts_with(beginning);
@@ -206,7 +211,8 @@ pub fn is_model(wanted: &str, model: &str) -> bool {
     let Some(rest) = model.strip_prefix(wanted) else { return false };
     let date = rest.strip_prefix(['-', '@']).unwrap_or_default();
     let digits = date.bytes().filter(u8::is_ascii_digit).count();
-    rest.is_empty() || (digits == 8 && date.bytes().all(|b| b.is_ascii_digit() || b == b'-'))
+    let is_edition = matches!(digits, 3 | 4 | 8) && (digits == 8 || digits == date.len());
+    rest.is_empty() || (is_edition && date.bytes().all(|b| b.is_ascii_digit() || b == b'-'))
 }
 
 impl fmt::Display for Limit {
@@ -229,7 +235,10 @@ mod tests {
         for model in ["gpt-4o", "gpt-4o-2024-08-06", "gpt-4o-20240806", "gpt-4o@20240806"] {
             assert!(is_model("gpt-4o", model), "{model}");
         }
-        for model in ["gpt-4o-mini", "gpt-4", "gpt-4o-2024", "x-gpt-4o", "gpt-4o-mini-2024-07-18"] {
+        assert!(
+            is_model("gpt-4", "gpt-4-0613") && is_model("gemini-2.0-flash", "gemini-2.0-flash-001")
+        );
+        for model in ["gpt-4o-mini", "gpt-4", "gpt-4o-12", "x-gpt-4o", "gpt-4o-mini-2024-07-18"] {
             assert!(!is_model("gpt-4o", model), "{model}");
         }
         assert!(is_model("gpt-4o*", "gpt-4o-mini") && !is_model("gpt-4o*", "gpt-4"));
@@ -244,12 +253,17 @@ mod tests {
             workspace: "w",
             provider: "openai",
             model: Some("gpt-4o"),
+            served: None,
+            may_be_any: false,
         };
         let named = |text: &str| vec![Box::from("other"), Box::from(text)];
         assert!(Scope::default().matches(&call));
         let both = Scope { passes: named("ci"), models: named("gpt-*"), ..Scope::default() };
         assert!(both.matches(&call) && !both.matches(&Facets { pass: None, ..call }));
-        assert!(!both.matches(&Facets { model: None, ..call }));
+        let unnamed = Facets { model: None, ..call };
+        assert!(!both.matches(&unnamed) && both.matches(&Facets { may_be_any: true, ..unnamed }));
+        let alias = Facets { model: Some("alias"), ..call };
+        assert!(!both.matches(&alias) && both.matches(&Facets { served: Some("gpt-4o"), ..alias }));
         assert!(!Scope { keys: named("k"), ..Scope::default() }.matches(&call));
         assert!(!Scope { workspaces: named("v"), ..Scope::default() }.matches(&call));
         assert!(!Scope { providers: named("v"), ..Scope::default() }.matches(&call));

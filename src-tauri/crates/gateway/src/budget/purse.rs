@@ -68,8 +68,31 @@ impl Standing {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wants {
     pub(super) tokens: u64,
-    /// Absent: nobody knows.
-    pub(super) cost: Option<Money>,
+    pub(super) cost: Wanted,
+}
+
+/// What a call would take of a budget of money.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Wanted {
+    /// What costs nothing cannot be too much.
+    Nothing,
+    /// Hardly more than this.
+    About(Money),
+    /// Nobody can say before it is over: it may run alone.
+    All,
+    /// Nobody will ever know.
+    Unpriced,
+}
+
+impl Wanted {
+    /// What counts as spent if nobody knows the cost in the end.
+    pub(super) fn if_nobody_knows(self) -> Money {
+        match self {
+            Self::About(cost) => cost,
+            Self::All => super::OPEN,
+            Self::Nothing | Self::Unpriced => Money::ZERO,
+        }
+    }
 }
 
 /// What a call has taken of one budget.
@@ -79,6 +102,8 @@ pub(super) struct Held {
     /// Whether the budget counts money.
     pub(super) is_money: bool,
     money: Money,
+    /// What it counts as if nobody knows its cost in the end.
+    if_nobody_knows: Money,
     tokens: u64,
     second: u64,
     /// The period it counts in.
@@ -197,21 +222,14 @@ impl Purse {
         self.released_until.is_some_and(|until| at < until)
     }
 
-    fn check_money(
-        &self,
-        cost: Option<Money>,
-        most: Money,
-        at: Timestamp,
-    ) -> Result<(), Box<Stop>> {
+    fn check_money(&self, cost: Wanted, most: Money, at: Timestamp) -> Result<(), Box<Stop>> {
         let wanted = match (cost, self.budget.unpriced) {
-            (Some(cost), _) => cost,
-            (None, Unpriced::Allow) => Money::ZERO,
-            (None, Unpriced::Deny) => return Err(self.stop(Why::Unpriced, None)),
+            (Wanted::Nothing, _) => return Ok(()),
+            (Wanted::About(cost), _) => cost,
+            (Wanted::All, _) => most,
+            (Wanted::Unpriced, Unpriced::Allow) => Money::ZERO,
+            (Wanted::Unpriced, Unpriced::Deny) => return Err(self.stop(Why::Unpriced, None)),
         };
-        // What costs nothing cannot be too much.
-        if wanted == Money::ZERO && cost.is_some() {
-            return Ok(());
-        }
         if self.spent >= most {
             let left = self.period.to.map(|to| (to.millis() - at.millis()).max(0).unsigned_abs());
             let wait = left.map(|ms| Duration::from_millis(ms).max(Duration::from_secs(1)));
@@ -253,14 +271,19 @@ impl Purse {
             purse: self.id,
             is_money: false,
             money: Money::ZERO,
+            if_nobody_knows: wants.cost.if_nobody_knows(),
             tokens: 0,
             second,
             from: self.period.from,
         };
         match self.budget.limit {
-            Limit::Spend { .. } => {
+            Limit::Spend { most, .. } => {
                 held.is_money = true;
-                held.money = wants.cost.unwrap_or_default();
+                held.money = match wants.cost {
+                    Wanted::About(cost) => cost,
+                    Wanted::All => most,
+                    Wanted::Nothing | Wanted::Unpriced => Money::ZERO,
+                };
                 self.held = self.held.saturating_add(held.money);
             }
             Limit::Requests { .. } => self.minute.add(second, 1),
@@ -290,7 +313,7 @@ impl Purse {
             }
             Limit::Spend { .. } if held.from == self.period.from => {
                 // What nobody knows is what was set aside for it.
-                let spent = cost.unwrap_or(held.money);
+                let spent = cost.unwrap_or(held.if_nobody_knows);
                 self.held = self.held.less(held.money);
                 self.spent = self.spent.saturating_add(spent);
                 Some(spent)
@@ -323,9 +346,13 @@ impl Purse {
 
     /// What was spent in that period, by the ledger.
     pub(super) fn recounted(&mut self, period: Period, spent: Money) {
-        if period == self.period {
-            self.spent = spent;
+        if period != self.period {
+            return;
         }
+        // The ledger goes by the model that served; what was counted by the one that was asked
+        // for counts until the next start.
+        let by_model = !self.budget.scope.models.is_empty();
+        self.spent = if by_model { self.spent.max(spent) } else { spent };
     }
 
     pub(super) fn standing(&mut self, now: Timestamp, second: u64) -> Standing {

@@ -46,7 +46,15 @@ fn book(limit: Limit) -> Arc<Budgets> {
 }
 
 fn facets() -> Facets<'static> {
-    Facets { pass: Some("p"), key: None, workspace: "w", provider: "x", model: Some("m") }
+    Facets {
+        pass: Some("p"),
+        key: None,
+        workspace: "w",
+        provider: "x",
+        model: Some("m"),
+        served: None,
+        may_be_any: false,
+    }
 }
 
 fn call(at: i64, random: u64) -> Candidate<'static> {
@@ -68,10 +76,10 @@ fn what_runs_counts_with_what_was_set_aside_until_its_receipt_tells() {
     let second = budgets.admit(call(0, 2), wants(0, 60));
     let Why::SetAside { spent, held, running, wanted } = why(second) else { panic!() };
     assert_eq!((spent, held, running, wanted), (Money::ZERO, cents(60), 1, cents(60)));
-    first.settle(Some(cents(10)), None);
+    first.settle(Some(cents(10)), None, None);
     let second = budgets.admit(call(0, 3), wants(0, 60)).unwrap();
     // Nobody knows what it cost: what was set aside counts.
-    second.settle(None, None);
+    second.settle(None, None, None);
     let standing = budgets.standing(Timestamp::from_millis(1)).remove(0);
     assert_eq!((standing.spent, standing.held, standing.share), (cents(70), Money::ZERO, 70));
     assert_eq!((standing.running, standing.denied), (0, 1));
@@ -80,10 +88,10 @@ fn what_runs_counts_with_what_was_set_aside_until_its_receipt_tells() {
 #[test]
 fn one_call_that_is_too_large_runs_alone_and_none_does_at_the_limit() {
     let budgets = book(dollar());
-    budgets.admit(call(0, 1), wants(0, 99)).unwrap().settle(Some(cents(99)), None);
+    budgets.admit(call(0, 1), wants(0, 99)).unwrap().settle(Some(cents(99)), None, None);
     let large = budgets.admit(call(0, 2), wants(0, 500)).unwrap();
     assert!(matches!(why(budgets.admit(call(0, 3), wants(0, 1))), Why::SetAside { .. }));
-    large.settle(Some(cents(1)), None);
+    large.settle(Some(cents(1)), None, None);
     let stop = budgets.admit(call(HOUR - 90_000, 4), wants(0, 1)).map(drop).unwrap_err();
     assert_eq!(stop.why, Why::Reached { spent: cents(100) });
     assert_eq!(stop.retry_after, Some(Duration::from_secs(90)));
@@ -101,8 +109,8 @@ fn a_call_counts_in_the_period_it_was_let_in_in() {
     let budgets = book(dollar());
     let late = budgets.admit(call(HOUR - 1, 1), wants(0, 90)).unwrap();
     let early = budgets.admit(call(HOUR, 2), wants(0, 90)).unwrap();
-    late.settle(Some(cents(90)), None);
-    early.settle(Some(cents(5)), None);
+    late.settle(Some(cents(90)), None, None);
+    early.settle(Some(cents(5)), None, None);
     // Read before midnight, let in after: no way back.
     drop(budgets.admit(call(HOUR - 2, 3), wants(0, 5)).unwrap());
     let standing = budgets.standing(Timestamp::from_millis(HOUR + 1)).remove(0);
@@ -124,11 +132,16 @@ fn what_has_no_price_is_denied_unless_allowed() {
     budgets.put(&[Budget { unpriced: Unpriced::Allow, ..budget(dollar()) }]);
     assert!(budgets.admit(call(0, 2), unknown).is_ok());
     // A price without a bound: a quarter at first, then what the dearest has cost.
-    let open = Outlook { tokens: 0, cost: Foreseen::Open };
+    let open = Outlook { tokens: 0, cost: Foreseen::Open(1) };
     let hold = budgets.admit(call(0, 3), open).unwrap();
     assert_eq!(hold.money(), Some(cents(25)));
-    hold.settle(Some(cents(7)), None);
-    assert_eq!(budgets.admit(call(0, 4), open).unwrap().money(), Some(cents(7)));
+    hold.settle(Some(cents(7)), None, None);
+    let hold = budgets.admit(call(0, 4), open).unwrap();
+    assert_eq!(hold.money(), Some(cents(7)));
+    // One that was refused says nothing of the next one.
+    hold.settle(Some(Money::ZERO), None, None);
+    let three = Outlook { tokens: 0, cost: Foreseen::Open(3) };
+    assert_eq!(budgets.admit(call(0, 5), three).unwrap().money(), Some(cents(21)));
 }
 
 #[test]
@@ -136,7 +149,7 @@ fn a_soft_budget_and_a_released_one_stop_nothing_and_count() {
     let budgets = hourly();
     budgets.put(&[Budget { action: BudgetAction::Soft, ..budget(dollar()) }]);
     for random in 0..3 {
-        budgets.admit(call(0, random), wants(0, 90)).unwrap().settle(Some(cents(90)), None);
+        budgets.admit(call(0, random), wants(0, 90)).unwrap().settle(Some(cents(90)), None, None);
     }
     assert_eq!(budgets.standing(Timestamp::from_millis(1))[0].spent, cents(270));
     budgets.put(&[Budget { action: BudgetAction::Ask, ..budget(dollar()) }]);
@@ -150,7 +163,7 @@ fn a_soft_budget_and_a_released_one_stop_nothing_and_count() {
 fn paces_are_kept_by_the_minute_and_by_what_runs() {
     let requests = book(Limit::Requests { most: 2 });
     let _one = requests.admit(call(0, 1), wants(0, 0)).unwrap();
-    requests.admit(call(0, 2), wants(0, 0)).unwrap().settle(None, None);
+    requests.admit(call(0, 2), wants(0, 0)).unwrap().settle(None, None, None);
     let stop = requests.admit(call(0, 3), wants(0, 0)).map(drop).unwrap_err();
     assert!(stop.is_about_pace() && stop.code() == "rate_limited");
     let wait = stop.retry_after.unwrap().as_secs();
@@ -158,7 +171,7 @@ fn paces_are_kept_by_the_minute_and_by_what_runs() {
     let tokens = book(Limit::Tokens { most: 1000 });
     let large = tokens.admit(call(0, 1), wants(5000, 0)).unwrap();
     assert_eq!(why(tokens.admit(call(0, 2), wants(1, 0))), Why::Busy);
-    large.settle(None, Some(400));
+    large.settle(None, Some(400), None);
     assert!(tokens.admit(call(0, 3), wants(600, 0)).is_ok());
     let two = book(Limit::Concurrent { most: 2 });
     let held: Vec<Hold> =
@@ -187,7 +200,7 @@ fn a_stop_by_one_budget_takes_nothing_of_the_others() {
     ]);
     let hold = budgets.admit(call(0, 1), wants(0, 90)).unwrap();
     assert!(budgets.admit(call(0, 2), wants(0, 90)).is_err());
-    hold.settle(Some(cents(90)), None);
+    hold.settle(Some(cents(90)), None, None);
     let spent: Vec<Money> =
         budgets.standing(Timestamp::from_millis(1)).iter().map(|one| one.spent).collect();
     assert_eq!(spent, [cents(90), cents(90), Money::ZERO]);
@@ -200,12 +213,12 @@ fn a_changed_limit_keeps_what_was_counted_and_another_scope_begins_anew() {
     let budgets = book(dollar());
     let running = budgets.admit(call(0, 1), wants(0, 90)).unwrap();
     budgets.put(&[budget(Limit::Spend { most: cents(200), per: Span::Hour })]);
-    running.settle(Some(cents(80)), None);
+    running.settle(Some(cents(80)), None, None);
     assert_eq!(budgets.standing(Timestamp::from_millis(1))[0].spent, cents(80));
     let running = budgets.admit(call(0, 2), wants(0, 90)).unwrap();
     let scope = Scope { workspaces: vec!["w".into()], ..Scope::default() };
     budgets.put(&[Budget { scope, ..budget(dollar()) }]);
-    running.settle(Some(cents(80)), None);
+    running.settle(Some(cents(80)), None, None);
     assert_eq!(budgets.standing(Timestamp::from_millis(1))[0].spent, Money::ZERO);
     budgets.put(&[]);
     assert!(budgets.is_empty());
@@ -261,7 +274,7 @@ proptest! {
                 let (id, hold, foreseen, percent) = running.swap_remove(at.index(running.len()));
                 let cost = Money::from_attos(foreseen * percent * CENT / 100);
                 ledger.borrow_mut().sent.push((id, cost));
-                hold.settle(Some(cost), None);
+                hold.settle(Some(cost), None, None);
             }
         };
         for (step, at, foreseen, percent) in steps {
@@ -305,4 +318,39 @@ proptest! {
             prop_assert!(everything.saturating_add(standing.held) <= most);
         }
     }
+}
+
+#[test]
+fn what_nobody_has_read_runs_alone_and_not_at_the_limit() {
+    let budgets = book(dollar());
+    let unseen = Outlook { tokens: 0, cost: Foreseen::Unseen };
+    let large = budgets.admit(call(0, 1), unseen).unwrap();
+    assert!(matches!(why(budgets.admit(call(0, 2), wants(0, 1))), Why::SetAside { .. }));
+    assert!(matches!(why(budgets.admit(call(0, 3), unseen)), Why::SetAside { .. }));
+    large.settle(None, None, None);
+    assert_eq!(budgets.standing(Timestamp::from_millis(1))[0].spent, OPEN);
+    budgets.admit(call(0, 4), wants(0, 75)).unwrap().settle(Some(cents(75)), None, None);
+    assert!(matches!(why(budgets.admit(call(0, 5), unseen)), Why::Reached { .. }));
+}
+
+#[test]
+fn a_model_is_known_by_the_name_that_served_once_it_did() {
+    let budgets = book(dollar());
+    let hold = budgets.admit(call(0, 1), wants(0, 1)).unwrap();
+    hold.settle(Some(cents(1)), None, Some("served".into()));
+    assert_eq!(budgets.served("m").as_deref(), Some("served"));
+}
+
+#[test]
+fn under_new_names_everything_goes_on_counting() {
+    let budgets = hourly();
+    let of = |name: &str| Scope { workspaces: vec![name.into()], ..Scope::default() };
+    budgets.put(&[Budget { scope: of("w"), ..budget(dollar()) }]);
+    let running = budgets.admit(call(0, 1), wants(0, 90)).unwrap();
+    budgets.rename(&[Budget { scope: of("new"), ..budget(dollar()) }]);
+    let facets = Facets { workspace: "new", ..facets() };
+    let named = Candidate { facets, ..call(0, 2) };
+    assert!(matches!(why(budgets.admit(named, wants(0, 20))), Why::SetAside { .. }));
+    running.settle(Some(cents(90)), None, None);
+    assert_eq!(budgets.standing(Timestamp::from_millis(1))[0].spent, cents(90));
 }

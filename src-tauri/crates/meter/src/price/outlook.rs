@@ -17,6 +17,8 @@ const BYTES_PER_TOKEN: u64 = 4;
 /// Bytes of an image, sound or document in one token. A photograph of 1 MB in base64 is some
 /// 1,600 tokens where it is counted by its size in pixels.
 const MEDIA_BYTES_PER_TOKEN: u64 = 500;
+/// The same of documents, which may be nothing but text.
+const DOCUMENT_BYTES_PER_TOKEN: u64 = 50;
 
 /// A call that is to be made.
 #[derive(Clone, Copy, Debug)]
@@ -29,8 +31,14 @@ pub struct Prospect<'a> {
     pub kind: Kind,
     /// When it begins.
     pub at: Timestamp,
-    /// Whether nobody charges for it, whatever it uses.
+    /// Whether it only looks at something, or is the demonstration's.
     pub is_free_of_charge: bool,
+    /// Whether the user's own machine serves it, which is free unless he says what it costs.
+    pub is_local: bool,
+    /// The model that served when this one was asked for before, if that is known.
+    pub served: Option<&'a str>,
+    /// Whether all of its request has been read.
+    pub is_whole: bool,
     /// What has been read of its request.
     pub asked: &'a Asked,
     /// Bytes of the request's body, as far as that is known.
@@ -55,8 +63,10 @@ pub enum Foreseen {
     Nothing,
     /// Hardly more than this.
     About(Money, Currency),
-    /// There is a price, but what it is multiplied by only the answer tells.
-    Open,
+    /// There is a price, but what it is multiplied by only the answer tells; so many of them.
+    Open(u64),
+    /// What is asked for stands further behind than anybody read.
+    Unseen,
     /// There is no price.
     Unpriced,
 }
@@ -67,10 +77,16 @@ impl Prospect<'_> {
         let (input, output) = (self.input_tokens(), self.output_tokens());
         let tokens = input.saturating_add(output);
         let is_free = self.is_free_of_charge || self.kind.is_never_billed();
-        if is_free || self.asked.model.is_none() {
-            return Outlook { tokens, cost: Foreseen::Nothing };
-        }
-        Outlook { tokens, cost: self.cost(book, input, output) }
+        let cost = match (is_free, self.kind) {
+            (true, _) => Foreseen::Nothing,
+            _ if self.asked.model.is_some() => self.cost(book, input, output),
+            // Uploads and the like.
+            (false, Kind::Other | Kind::Moderation) => Foreseen::Nothing,
+            // A batch names its models in a file, a thread's run nowhere.
+            (false, _) if self.is_whole => Foreseen::Open(self.answers()),
+            (false, _) => Foreseen::Unseen,
+        };
+        Outlook { tokens, cost }
     }
 
     fn input_tokens(&self) -> u64 {
@@ -78,17 +94,25 @@ impl Prospect<'_> {
         if !asked.is_complete_object {
             return self.bytes.div_ceil(BYTES_PER_TOKEN);
         }
-        let media = if asked.has_media { self.bytes / MEDIA_BYTES_PER_TOKEN } else { 0 };
+        let per_token = match asked.capabilities.contains(&Capability::Documents) {
+            true => DOCUMENT_BYTES_PER_TOKEN,
+            false => MEDIA_BYTES_PER_TOKEN,
+        };
+        let media = if asked.has_media { self.bytes / per_token } else { 0 };
         // The rule of thumb is low by up to a third on code.
         let text = asked.text.tokens().millionths() / crate::usage::Count::ONE;
         (text.saturating_mul(4) / 3).saturating_add(media)
+    }
+
+    fn answers(&self) -> u64 {
+        self.asked.answers.unwrap_or(1).max(1)
     }
 
     fn output_tokens(&self) -> u64 {
         match self.kind {
             Kind::Chat | Kind::Completion => {
                 let one = self.asked.most_output.unwrap_or(self.assumed_output);
-                one.saturating_mul(self.asked.answers.unwrap_or(1).max(1))
+                one.saturating_mul(self.answers())
             }
             _ => 0,
         }
@@ -96,12 +120,16 @@ impl Prospect<'_> {
 
     fn cost(&self, book: &Book, input: u64, output: u64) -> Foreseen {
         let asked = self.asked;
-        let answers = asked.answers.unwrap_or(1).max(1);
+        let seconds = asked.attributes.iter().find(|(name, _)| **name == *"seconds");
+        let seconds: Option<u64> = seconds.and_then(|(_, seconds)| seconds.parse().ok());
         let (ways, is_whole): (Vec<Vec<(Factor, u64)>>, bool) = match self.kind {
             Kind::Chat | Kind::Completion => (self.chat(input, output), true),
             Kind::Embedding => (vec![vec![(Factor::EmbeddingInput, input)]], true),
-            Kind::Image => (vec![vec![(Factor::ImagesGenerated, answers)]], true),
+            Kind::Image => (vec![vec![(Factor::ImagesGenerated, self.answers())]], true),
             Kind::Speech => (vec![vec![(Factor::TtsCharacters, asked.text.characters())]], true),
+            Kind::Video if seconds.is_some() => {
+                (vec![vec![(Factor::VideoSeconds, seconds.unwrap_or_default())]], true)
+            }
             // Anything with a price: it only tells that there is one.
             _ => (vec![vec![(Factor::InputText, 1)], vec![(Factor::AudioInputSeconds, 1)]], false),
         };
@@ -116,7 +144,14 @@ impl Prospect<'_> {
                     ..UsageLine::reported(factor, count)
                 })
                 .collect();
-            let valuation = rate(book, &self.query(&lines));
+            // A tier that is only a wish, such as `auto`, is no tier of the list.
+            let query = self.query(&lines);
+            let standard = || rate(book, &Query { service_tier: None, ..query });
+            let valuation = Some(rate(book, &query)).filter(|found| found.cost.is_some());
+            let valuation = valuation.unwrap_or_else(standard);
+            if valuation.state == CostState::Free {
+                return Foreseen::Nothing;
+            }
             has_price |= valuation.state != CostState::Unknown;
             if let Some(cost) = valuation.cost
                 && dearest.is_none_or(|(most, _)| most < cost)
@@ -126,7 +161,7 @@ impl Prospect<'_> {
         }
         match dearest {
             Some((cost, currency)) if is_whole => Foreseen::About(cost, currency),
-            Some(_) | None if has_price || self.is_known(book) => Foreseen::Open,
+            Some(_) | None if has_price || self.is_known(book) => Foreseen::Open(self.answers()),
             Some(_) | None => Foreseen::Unpriced,
         }
     }
@@ -151,9 +186,11 @@ impl Prospect<'_> {
         inputs.iter().flat_map(both).collect()
     }
 
+    /// Whether there are prices for it, or the user calls it as he likes, so that nobody can say.
     fn is_known(&self, book: &Book) -> bool {
-        let model = self.asked.model.as_deref();
-        model.is_some_and(|model| book.find(&self.provider.id, model).is_some())
+        let models = [self.asked.model.as_deref(), self.served].into_iter().flatten();
+        book.prices(&self.provider.id).is_some_and(|prices| prices.user_named)
+            || models.into_iter().any(|model| book.find(&self.provider.id, model).is_some())
     }
 
     fn query<'q>(&'q self, lines: &'q [UsageLine]) -> Query<'q> {
@@ -161,13 +198,13 @@ impl Prospect<'_> {
             provider: &self.provider.id,
             host: Some(self.host),
             model_requested: self.asked.model.as_deref(),
-            model_served: None,
+            model_served: self.served,
             kind: self.kind,
             at: self.at,
             took_ms: None,
             service_tier: self.asked.service_tier.as_deref(),
             region: None,
-            local: false,
+            local: self.is_local,
             reported_cost: None,
             lines,
         }
@@ -192,6 +229,9 @@ mod tests {
             kind: route.kind,
             at: Timestamp::parse("2026-11-20T12:00:00Z").unwrap(),
             is_free_of_charge: false,
+            is_local: false,
+            served: None,
+            is_whole: true,
             asked: scanner.asked(),
             bytes: body.len() as u64,
             assumed_output: 1000,
@@ -242,8 +282,32 @@ mod tests {
         assert_eq!(outlook("openai", "/v1/chat/completions", unknown).cost, Foreseen::Unpriced);
         let file = outlook("openai", "/v1/files", r#"{"purpose":"x"}"#);
         assert_eq!(file.cost, Foreseen::Nothing);
+        let batch = outlook("openai", "/v1/batches", r#"{"input_file_id":"f"}"#);
+        assert_eq!(batch.cost, Foreseen::Open(1));
+        let moderation = outlook(
+            "openai",
+            "/v1/moderations",
+            r#"{"model":"omni-moderation-latest","input":"x"}"#,
+        );
+        assert_eq!(moderation.cost, Foreseen::Nothing);
+        for (path, model) in [
+            ("/v1/embeddings", "text-embedding-3-small"),
+            ("/v1/audio/speech", "tts-1"),
+            ("/v1/audio/speech", "gpt-4o-mini-tts"),
+            ("/v1/images/generations", "gpt-image-1"),
+        ] {
+            let body = format!(r#"{{"model":"{model}","input":"words","seconds":"4"}}"#);
+            let cost = outlook("openai", path, &body).cost;
+            assert!(matches!(cost, Foreseen::About(..) | Foreseen::Open(_)), "{model}: {cost:?}");
+        }
+        let wish =
+            r#"{"model":"claude-sonnet-4-5","max_tokens":9,"service_tier":"auto","messages":[]}"#;
+        assert!(matches!(outlook("anthropic", "/v1/messages", wish).cost, Foreseen::About(..)));
+        let own_name = r#"{"messages":[]}"#;
+        let path = "/openai/deployments/prod-chat/chat/completions?api-version=1";
+        assert_eq!(outlook("azure", path, own_name).cost, Foreseen::Open(1));
         let heard = r#"{"model":"whisper-1"}"#;
-        assert_eq!(outlook("openai", "/v1/audio/transcriptions", heard).cost, Foreseen::Open);
+        assert_eq!(outlook("openai", "/v1/audio/transcriptions", heard).cost, Foreseen::Open(1));
     }
 
     #[test]

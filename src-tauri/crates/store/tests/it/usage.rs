@@ -208,7 +208,8 @@ fn a_ledger_of_the_first_layout_is_backed_up_and_answers_the_same() {
         "UPDATE rollup SET requests = requests + 1;
          INSERT INTO rollup SELECT 1, start / 96, lane, requests, cost, sums FROM rollup;
          DROP TABLE sealed_rollup; DROP TABLE sealed; DROP TABLE rebuild;
-         DROP TABLE pass_limit; DROP TABLE alias; DROP TABLE archived; PRAGMA user_version = 1",
+         DROP TABLE pass_limit; DROP TABLE alias; DROP TABLE archived; DROP TABLE reservation;
+         PRAGMA user_version = 1",
     )
     .unwrap();
     drop(db);
@@ -236,6 +237,7 @@ fn a_ledger_of_the_third_layout_gets_its_months_and_answers_the_same() {
     let db = rusqlite::Connection::open(home.path().join("ledger.db")).unwrap();
     db.execute_batch(&format!(
         "DELETE {months}; DELETE FROM sealed WHERE span = 4; DROP TABLE rebuild;
+         DROP TABLE reservation;
          PRAGMA user_version = 3"
     ))
     .unwrap();
