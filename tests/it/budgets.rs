@@ -360,3 +360,21 @@ fn a_wrong_budget_is_refused_in_words() {
     let said = refused(&[&add[..], &["--spend", "1"]].concat());
     assert!(said.contains("already"), "{said}");
 }
+
+#[test]
+fn a_model_named_behind_a_long_prompt_is_no_way_around() {
+    let gate = with_budgets(
+        "[[budgets]]\nname = 'used up'\nspend = '0'\nonly = { model = 'claude-opus*' }\n",
+    );
+    let prompt = "word ".repeat(300_000);
+    let text = format!(
+        r#"{{"max_tokens":9,"messages":[{{"role":"user","content":"{prompt}"}}],"model":"{DEAR}"}}"#
+    );
+    let call = Call::new("POST", "/v1/messages", text)
+        .header("content-type", "application/json")
+        .header("x-api-key", "sk-own");
+    assert_eq!(gate.send(&call).status(), 429);
+    gate.says(&["budgets", "edit", "used up", "--spend", "9"]);
+    assert_eq!(gate.send(&call).status(), 200, "it may run alone");
+    assert_eq!(gate.upstream_saw(1).len(), 1);
+}

@@ -138,7 +138,7 @@ impl Trip<'_> {
     fn outlook(&self, tally: &Tally, method: &Method, assumed_output: u64) -> Outlook {
         let is_read = matches!(*method, Method::GET | Method::HEAD | Method::DELETE);
         let receipt = tally.receipt();
-        let served = tally.served();
+        let (served, is_whole) = (tally.served(), self.upload.is_over());
         let bytes = self.announced.unwrap_or(0).max(self.upload.bytes());
         self.upload.asked(|asked| {
             let prospect = Prospect {
@@ -149,7 +149,7 @@ impl Trip<'_> {
                 is_free_of_charge: is_read,
                 is_local: receipt.billing == Billing::Local,
                 served: served.as_deref(),
-                is_whole: self.upload.is_over(),
+                is_whole,
                 asked,
                 bytes,
                 assumed_output,

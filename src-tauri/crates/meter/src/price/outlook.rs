@@ -304,7 +304,7 @@ mod tests {
             r#"{"model":"claude-sonnet-4-5","max_tokens":9,"service_tier":"auto","messages":[]}"#;
         assert!(matches!(outlook("anthropic", "/v1/messages", wish).cost, Foreseen::About(..)));
         let own_name = r#"{"messages":[]}"#;
-        let path = "/openai/deployments/prod-chat/chat/completions?api-version=1";
+        let path = "/openai/deployments/prod-chat/chat/completions";
         assert_eq!(outlook("azure", path, own_name).cost, Foreseen::Open(1));
         let heard = r#"{"model":"whisper-1"}"#;
         assert_eq!(outlook("openai", "/v1/audio/transcriptions", heard).cost, Foreseen::Open(1));
