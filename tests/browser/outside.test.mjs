@@ -24,6 +24,7 @@ before(async () => {
   page = await context.newPage();
   page.on("pageerror", (error) => errors.push(error.message));
   await page.goto(gate.pages);
+  await page.getByRole("heading", { name: "Activity" }).waitFor();
 });
 after(async () => {
   await browser?.close();
