@@ -155,10 +155,12 @@ fn what_a_provider_lets_other_pages_read_they_cannot_read_here() {
     let more =
         format!("[providers.lax]\nauth = \"none\"\nbase_url = \"{}\"\n", answers(open.to_owned()));
     let vault = Vault::open_with(Setup { more, ..Setup::default() });
-    let call = Call::get("/lax-server/v1/models");
-    vault.refuses("an unknown name", &call);
-    let answer = vault.exchange(&Call::get("/lax/v1/models").bytes(vault.gate.address()));
-    let text = String::from_utf8_lossy(&answer);
-    assert!(!text.contains("access-control"), "{text}");
+    let answer = |call: &Call| {
+        String::from_utf8_lossy(&vault.exchange(&call.bytes(vault.gate.address()))).into_owned()
+    };
+    // A program gets what the provider says, to the last header.
+    assert!(answer(&Call::get("/lax/v1/models")).contains("access-control-expose-headers: *"));
+    let call = Call::get("/lax/v1/models").header("origin", "https://evil.example");
+    vault.refuses("another page", &call);
     vault.is_unharmed();
 }
