@@ -164,32 +164,27 @@ impl Budgets {
         let mut guard = self.state();
         let state = &mut *guard;
         let wants = Wants { tokens: outlook.tokens, cost: state.set_aside(&call, outlook.cost) };
-        let mut turned = false;
+        let mut is_news = false;
         let mut stopped = None;
-        for purse in &mut state.purses {
-            if !purse.counts(&call.facets) {
-                continue;
-            }
-            turned |= purse.turn(at, &self.calendar);
+        for purse in state.purses.iter_mut().filter(|purse| purse.counts(&call.facets)) {
+            is_news |= purse.turn(at, &self.calendar);
             if let Err(stop) = purse.check(wants, at, second) {
-                turned |= purse.denied();
+                is_news |= purse.denied();
                 stopped = Some(stop);
                 break;
             }
         }
-        if let Some(stop) = stopped {
-            drop(guard);
-            if turned {
-                self.news.notify_one();
-            }
-            return Err(stop);
-        }
+        // Nothing is taken of any before all have let it in.
         let counting = state.purses.iter_mut().filter(|purse| purse.counts(&call.facets));
-        let held = counting.map(|purse| purse.hold(wants, second)).collect();
+        let held = match stopped {
+            None => Ok(counting.map(|purse| purse.hold(wants, second)).collect()),
+            Some(stop) => Err(stop),
+        };
         drop(guard);
-        if turned {
+        if is_news {
             self.news.notify_one();
         }
+        let held = held?;
         let model = call.facets.model.map(Box::from);
         Ok(Hold { budgets: Arc::clone(self), id: call.id, model, wants, held })
     }

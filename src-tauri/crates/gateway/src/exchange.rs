@@ -136,7 +136,7 @@ impl Trip<'_> {
 
     /// What the call may come to.
     fn outlook(&self, tally: &Tally, method: &Method, assumed_output: u64) -> Outlook {
-        let is_read = matches!(*method, Method::GET | Method::HEAD | Method::DELETE);
+        let only_looks = matches!(*method, Method::GET | Method::HEAD | Method::DELETE);
         let receipt = tally.receipt();
         let (served, is_whole) = (tally.served(), self.upload.is_over());
         let bytes = self.announced.unwrap_or(0).max(self.upload.bytes());
@@ -146,7 +146,7 @@ impl Trip<'_> {
                 host: self.target.host(),
                 kind: receipt.kind,
                 at: receipt.started_at,
-                is_free_of_charge: is_read,
+                only_looks,
                 is_local: receipt.billing == Billing::Local,
                 served: served.as_deref(),
                 is_whole,

@@ -183,6 +183,12 @@ pub struct Facets<'a> {
 impl Scope {
     /// Whether such a call counts.
     pub fn matches(&self, call: &Facets<'_>) -> bool {
+        self.matches_but_for_model(call)
+            && (self.has_model(call.model) || self.has_model(call.served) || call.may_be_any)
+    }
+
+    /// Whether such a call counts if its model does.
+    pub fn matches_but_for_model(&self, call: &Facets<'_>) -> bool {
         let one_of = |wanted: &[Box<str>], value: Option<&str>| {
             wanted.is_empty()
                 || value.is_some_and(|value| wanted.iter().any(|wanted| **wanted == *value))
@@ -191,7 +197,6 @@ impl Scope {
             && one_of(&self.keys, call.key)
             && one_of(&self.workspaces, Some(call.workspace))
             && one_of(&self.providers, Some(call.provider))
-            && (self.has_model(call.model) || self.has_model(call.served) || call.may_be_any)
     }
 
     /// Whether calls of this model count, whatever else they are.

@@ -176,9 +176,7 @@ impl Purse {
 
     /// Whether it may count such a call, once its model is known.
     pub(super) fn may_count(&self, facets: &Facets<'_>) -> bool {
-        let mut scope = self.budget.scope.clone();
-        scope.models.clear();
-        scope.matches(facets)
+        self.budget.scope.matches_but_for_model(facets)
     }
 
     pub(super) fn assumed_output(&self) -> u64 {

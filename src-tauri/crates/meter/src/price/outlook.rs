@@ -31,8 +31,8 @@ pub struct Prospect<'a> {
     pub kind: Kind,
     /// When it begins.
     pub at: Timestamp,
-    /// Whether it only looks at something, or is the demonstration's.
-    pub is_free_of_charge: bool,
+    /// Whether it only looks at something that is there, which nobody charges for.
+    pub only_looks: bool,
     /// Whether the user's own machine serves it, which is free unless he says what it costs.
     pub is_local: bool,
     /// The model that served when this one was asked for before, if that is known.
@@ -76,7 +76,7 @@ impl Prospect<'_> {
     pub fn outlook(&self, book: &Book) -> Outlook {
         let (input, output) = (self.input_tokens(), self.output_tokens());
         let tokens = input.saturating_add(output);
-        let is_free = self.is_free_of_charge || self.kind.is_never_billed();
+        let is_free = self.only_looks || self.kind.is_never_billed();
         let cost = match (is_free, self.kind) {
             (true, _) => Foreseen::Nothing,
             _ if self.asked.model.is_some() => self.cost(book, input, output),
@@ -122,14 +122,14 @@ impl Prospect<'_> {
         let asked = self.asked;
         let seconds = asked.attributes.iter().find(|(name, _)| **name == *"seconds");
         let seconds: Option<u64> = seconds.and_then(|(_, seconds)| seconds.parse().ok());
-        let (ways, is_whole): (Vec<Vec<(Factor, u64)>>, bool) = match self.kind {
-            Kind::Chat | Kind::Completion => (self.chat(input, output), true),
-            Kind::Embedding => (vec![vec![(Factor::EmbeddingInput, input)]], true),
-            Kind::Image => (vec![vec![(Factor::ImagesGenerated, self.answers())]], true),
-            Kind::Speech => (vec![vec![(Factor::TtsCharacters, asked.text.characters())]], true),
-            Kind::Video if seconds.is_some() => {
-                (vec![vec![(Factor::VideoSeconds, seconds.unwrap_or_default())]], true)
+        let (ways, is_whole): (Vec<Vec<(Factor, u64)>>, bool) = match (self.kind, seconds) {
+            (Kind::Chat | Kind::Completion, _) => (self.chat(input, output), true),
+            (Kind::Embedding, _) => (vec![vec![(Factor::EmbeddingInput, input)]], true),
+            (Kind::Image, _) => (vec![vec![(Factor::ImagesGenerated, self.answers())]], true),
+            (Kind::Speech, _) => {
+                (vec![vec![(Factor::TtsCharacters, asked.text.characters())]], true)
             }
+            (Kind::Video, Some(seconds)) => (vec![vec![(Factor::VideoSeconds, seconds)]], true),
             // Anything with a price: it only tells that there is one.
             _ => (vec![vec![(Factor::InputText, 1)], vec![(Factor::AudioInputSeconds, 1)]], false),
         };
@@ -166,7 +166,7 @@ impl Prospect<'_> {
         }
     }
 
-    /// The dearest way to count the prompt comes to mind only with the rates at hand.
+    /// Every way a chat may come to be counted; which is the dearest only rates tell.
     fn chat(&self, input: u64, output: u64) -> Vec<Vec<(Factor, u64)>> {
         let mut outputs = vec![Factor::OutputText];
         if self.asked.capabilities.contains(&Capability::AudioOutput) {
@@ -228,7 +228,7 @@ mod tests {
             host: "api.openai.com",
             kind: route.kind,
             at: Timestamp::parse("2026-11-20T12:00:00Z").unwrap(),
-            is_free_of_charge: false,
+            only_looks: false,
             is_local: false,
             served: None,
             is_whole: true,
