@@ -24,7 +24,7 @@ use crate::request_body::{RequestBody, Upload, UploadFailed};
 use crate::response_body::{Metered, Source};
 use crate::snapshot::StoredKey;
 use crate::tally::{self, Call, Tally};
-use crate::upstream::{Fault, Place, Target};
+use crate::upstream::{Arriving, Fault, Target};
 use crate::{Shared, allowance, credential, demo, guard, headers};
 
 /// How much of a request is read before a budget is asked; of a larger one only its size counts.
@@ -127,7 +127,7 @@ impl Trip<'_> {
         let silence = tally.snapshot().timeouts.upstream_silence;
         let cut = tally.pass_cut();
         match send(self.shared, request, &self.upload, silence, cut.as_ref()).await {
-            Ok((response, place)) => hand_on(self.shared, response, place, tally),
+            Ok(response) => hand_on(self.shared, response, tally),
             Err(Fault::Client(failed)) => client_failed(tally, self.dialect, failed).await,
             Err(Fault::PassCut) => pass_cut(tally, self.dialect),
             Err(fault) => upstream_failed(tally, self.dialect, fault, &self.target).await,
@@ -251,7 +251,7 @@ async fn send(
     upload: &Upload,
     silence: Duration,
     cut: Option<&CancellationToken>,
-) -> Result<(Response<Incoming>, Place), Fault> {
+) -> Result<Response<Arriving>, Fault> {
     let left = Instant::now();
     let sending = async {
         match cut {
@@ -274,19 +274,14 @@ async fn send(
 }
 
 /// Hands the answer on, its bytes untouched.
-fn hand_on(
-    shared: &Shared,
-    response: Response<Incoming>,
-    place: Place,
-    mut tally: Tally,
-) -> Response<Body> {
-    let (mut parts, incoming) = response.into_parts();
+fn hand_on(shared: &Shared, response: Response<Arriving>, mut tally: Tally) -> Response<Body> {
+    let (mut parts, arriving) = response.into_parts();
     tally.answered(parts.status, &parts.headers);
     let strip = tally.is_assisted().then(|| assist::strip(&mut parts.headers)).flatten();
     parts.headers = headers::for_client(parts.headers);
     stamp(&mut parts.headers, tally.id());
     parts.version = http::Version::HTTP_11;
-    let source = Source::Upstream(incoming, place);
+    let source = Source::Upstream(arriving);
     let body = Metered::new(source, tally, strip, shared.lifetime.tasks.clone());
     Response::from_parts(parts, body.into())
 }

@@ -26,6 +26,7 @@ mod demo;
 mod exchange;
 pub mod guard;
 mod headers;
+mod leg;
 pub mod listener;
 mod poll;
 mod proxy;

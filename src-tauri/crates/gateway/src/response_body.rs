@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
-use hyper::body::Incoming;
 use meter::format::assist::{Passing, Strip};
 use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -19,7 +18,7 @@ use crate::body::BodyError;
 use crate::clock::Patience;
 use crate::demo::Script;
 use crate::tally::{Ending, Tally};
-use crate::upstream::Place;
+use crate::upstream::Arriving;
 
 /// How long, and how many bytes, to read on for the usage of an answer whose content is complete
 /// when its client leaves.
@@ -29,8 +28,8 @@ const DRAIN_BYTES: u64 = 256 * 1024;
 /// Where an answer's frames come from.
 #[derive(Debug)]
 pub(crate) enum Source {
-    /// From upstream; the place in its lane is given up with the body.
-    Upstream(Incoming, #[expect(dead_code, reason = "held for its drop")] Place),
+    /// From upstream.
+    Upstream(Arriving),
     /// From the demonstration.
     Local(Script),
     /// From nowhere any more.
@@ -43,8 +42,8 @@ impl Source {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self {
-            Self::Upstream(incoming, _) => {
-                let polled = Pin::new(incoming).poll_frame(cx);
+            Self::Upstream(arriving) => {
+                let polled = arriving.poll_frame(cx);
                 polled.map(|next| next.map(|frame| frame.map_err(|_| BodyError::Broken)))
             }
             Self::Local(script) => script.poll_frame(cx).map(|next| next.map(Ok)),
@@ -54,7 +53,7 @@ impl Source {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Upstream(incoming, _) => incoming.is_end_stream(),
+            Self::Upstream(arriving) => arriving.incoming().is_end_stream(),
             Self::Local(script) => script.is_over(),
             Self::Gone => true,
         }
@@ -180,8 +179,9 @@ impl Metered {
         if let Some(mut tally) = self.tally.take() {
             tally.end(how);
         }
-        if how != Ending::Complete {
-            self.source = Source::Gone;
+        let source = std::mem::replace(&mut self.source, Source::Gone);
+        if let (Ending::Complete, Source::Upstream(arriving)) = (how, source) {
+            arriving.release();
         }
     }
 
@@ -193,7 +193,7 @@ impl Metered {
     pub(crate) fn size_hint(&self) -> SizeHint {
         match &self.source {
             _ if self.strip.is_some() => SizeHint::default(),
-            Source::Upstream(incoming, _) => incoming.size_hint(),
+            Source::Upstream(arriving) => arriving.incoming().size_hint(),
             Source::Local(script) => script.size_hint(),
             Source::Gone => SizeHint::with_exact(0),
         }

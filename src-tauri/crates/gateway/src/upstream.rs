@@ -7,14 +7,19 @@
 //! streams at a time, so there are several lanes, and streams share a window, so one client that
 //! stops reading must not be able to use it up.
 
+use std::collections::HashSet;
 use std::error::Error as StdError;
 use std::io;
-use std::sync::Arc;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderValue, Request, Response, Uri, header};
+use http::{HeaderValue, Request, Response, Uri, Version, header};
+use http_body::{Body as _, Frame};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -23,6 +28,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls_platform_verifier::Verifier;
 
+use crate::leg::{IDLE, LegBody, Legs};
 use crate::proxy::{Dial, Proxies, SlowConnect, Timed, Unresolved};
 use crate::request_body::{RequestBody, UploadFailed};
 
@@ -30,14 +36,12 @@ use crate::request_body::{RequestBody, UploadFailed};
 const LANES: usize = 8;
 /// Calls in a lane before the next one is used: below the hundred streams that most servers allow.
 const LANE_CALLS: usize = 90;
-/// Idle connections are dropped before the usual minute of servers and balancers is over.
-const IDLE: Duration = Duration::from_secs(50);
 /// What one HTTP/2 stream may send unread, and all of a lane together: so large that streams
 /// nobody reads cannot starve the others.
 const STREAM_WINDOW: u32 = 1 << 20;
 const LANE_WINDOW: u32 = STREAM_WINDOW * (LANE_CALLS as u32 + 10);
 
-type Connector = Timed<HttpsConnector<Dial>>;
+pub(crate) type Connector = Timed<HttpsConnector<Dial>>;
 
 /// The gateway could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +55,9 @@ pub enum SetUpError {
 #[derive(Debug)]
 pub(crate) struct Upstream {
     lanes: Vec<Lane>,
+    legs: Legs,
+    /// Who answered in HTTP/1 over TLS.
+    old_fashioned: Mutex<HashSet<Authority>>,
     proxies: Proxies,
 }
 
@@ -58,6 +65,44 @@ pub(crate) struct Upstream {
 struct Lane {
     client: Client<Connector, RequestBody>,
     calls: Arc<AtomicUsize>,
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub(crate) enum Arriving {
+    /// Over a connection with a task of its own; the place in its lane is given up with it.
+    Lane(Incoming, #[expect(dead_code, reason = "held for its drop")] Place),
+    /// Over a connection that it drives.
+    Leg(LegBody),
+}
+
+impl Arriving {
+    pub(crate) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match self {
+            Self::Lane(incoming, _) => Pin::new(incoming).poll_frame(cx),
+            Self::Leg(body) => body.poll_frame(cx),
+        }
+    }
+
+    /// What is known of its length and end.
+    pub(crate) fn incoming(&self) -> &Incoming {
+        match self {
+            Self::Lane(incoming, _) => incoming,
+            Self::Leg(body) => body.incoming(),
+        }
+    }
+
+    /// It is complete: what it came over may carry another.
+    pub(crate) fn release(self) {
+        match self {
+            // Its own task sees to that.
+            Self::Lane(..) => {}
+            Self::Leg(body) => body.release(),
+        }
+    }
 }
 
 /// One running call's place in a lane.
@@ -75,29 +120,48 @@ impl Upstream {
         let proxies = Proxies::from_environment();
         let tls = tls_config()?;
         let dial = Dial::new(proxies.clone(), tls.clone(), connect);
-        let https = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_all_versions()
-            .wrap_connector(dial);
-        let connector = Timed { inner: https, patience: connect };
-        let lane = || Lane { client: client(connector.clone()), calls: Arc::default() };
-        Ok(Self { lanes: (0..LANES).map(|_| lane()).collect(), proxies })
+        let https = || HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http();
+        let timed = |inner| Timed { inner, patience: connect };
+        let any = timed(https().enable_all_versions().wrap_connector(dial.clone()));
+        let lane = || Lane { client: client(any.clone()), calls: Arc::default() };
+        Ok(Self {
+            lanes: (0..LANES).map(|_| lane()).collect(),
+            legs: Legs::new(timed(https().enable_http1().wrap_connector(dial))),
+            old_fashioned: Mutex::default(),
+            proxies,
+        })
     }
 
     /// Sends a request; `Err` is what kept an answer from beginning.
     pub(crate) async fn send(
         &self,
         mut request: Request<RequestBody>,
-    ) -> Result<(Response<Incoming>, Place), Fault> {
+    ) -> Result<Response<Arriving>, Fault> {
         if let Some(word) = self.proxies.authorization(request.uri()) {
             request.headers_mut().insert(header::PROXY_AUTHORIZATION, word);
+        }
+        let is_plain = request.uri().scheme() == Some(&Scheme::HTTP);
+        let authority = request.uri().authority().ok_or(Fault::Invalid)?.clone();
+        if is_plain || self.old_fashioned().contains(&authority) {
+            let sent = self.legs.send(request).await;
+            if sent.is_err() && !is_plain {
+                // Perhaps it has learnt something new.
+                self.old_fashioned().remove(&authority);
+            }
+            return sent.map(|response| response.map(Arriving::Leg));
         }
         let lane = self.lane();
         lane.calls.fetch_add(1, Ordering::Relaxed);
         let place = Place(Arc::clone(&lane.calls));
         let response = lane.client.request(request).await.map_err(|error| Fault::of(&error))?;
-        Ok((response, place))
+        if response.version() < Version::HTTP_2 {
+            self.old_fashioned().insert(authority);
+        }
+        Ok(response.map(|incoming| Arriving::Lane(incoming, place)))
+    }
+
+    fn old_fashioned(&self) -> MutexGuard<'_, HashSet<Authority>> {
+        self.old_fashioned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The first lane with room, or else the emptiest. The count may be off by a few: that is fine.
@@ -216,10 +280,27 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    fn of(error: &hyper_util::client::legacy::Error) -> Self {
+    pub(crate) fn of(error: &(dyn StdError + 'static)) -> Self {
         if let Some(upload) = find::<UploadFailed>(error) {
             return Self::Client(*upload);
         }
+        let is_connect = error
+            .downcast_ref::<hyper_util::client::legacy::Error>()
+            .is_some_and(hyper_util::client::legacy::Error::is_connect);
+        if is_connect {
+            return Self::of_connecting(error);
+        }
+        if find::<rustls::Error>(error).is_some() {
+            return Self::Tls;
+        }
+        match find::<hyper::Error>(error) {
+            Some(hyper) if hyper.is_parse() => Self::Invalid,
+            _ => Self::Broken,
+        }
+    }
+
+    /// What kept a connection from coming about.
+    pub(crate) fn of_connecting(error: &(dyn StdError + 'static)) -> Self {
         if find::<SlowConnect>(error).is_some() {
             return Self::TimedOut;
         }
@@ -229,15 +310,9 @@ impl Fault {
         if find::<rustls::Error>(error).is_some() {
             return Self::Tls;
         }
-        if error.is_connect() {
-            let is_slow = |io: &io::Error| io.kind() == io::ErrorKind::TimedOut;
-            let slow = find::<io::Error>(error).is_some_and(is_slow);
-            return if slow { Self::TimedOut } else { Self::Unreachable };
-        }
-        match find::<hyper::Error>(error) {
-            Some(hyper) if hyper.is_parse() => Self::Invalid,
-            _ => Self::Broken,
-        }
+        let is_slow = |io: &io::Error| io.kind() == io::ErrorKind::TimedOut;
+        let slow = find::<io::Error>(error).is_some_and(is_slow);
+        if slow { Self::TimedOut } else { Self::Unreachable }
     }
 }
 

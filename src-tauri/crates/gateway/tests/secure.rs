@@ -126,6 +126,12 @@ async fn scenario() {
     let receipt = rig.receipt().await;
     if answer.status() == 200 {
         assert_eq!(receipt.status, Status::Succeeded);
+        // Once more over what is known of the upstream by now, and over what is open by now.
+        for _ in 0..2 {
+            let again = rig.exchange(rig::post("/v1/a%2Fb?x=%20", r#"{"model":"m"}"#)).await;
+            assert_eq!((again.status(), again.content()), (200, answer.content()));
+            rig.receipt().await;
+        }
         println!("told: {}", String::from_utf8(answer.content()).unwrap());
     } else {
         println!("told: {}", receipt.error_type.unwrap());
@@ -134,11 +140,17 @@ async fn scenario() {
 
 #[tokio::test]
 async fn a_certificate_in_ssl_cert_file_is_trusted_and_no_other() {
-    let up = secure(&[b"http/1.1"]).await;
+    let mut up = secure(&[b"http/1.1"]).await;
     let base = format!("https://localhost:{}", up.address.port());
     let trust = up.trust.to_str().unwrap();
     assert_eq!(call(&base, &[("SSL_CERT_FILE", trust)]).await, r#"{"model":"m"}"#);
     assert_eq!(call(&base, &[]).await, "upstream_tls");
+    for _ in 0..3 {
+        let got = up.got.recv().await.unwrap();
+        assert_eq!(got.version, http::Version::HTTP_11);
+        assert_eq!(got.uri, "/v1/a%2Fb?x=%20");
+        assert_eq!(got.headers["host"], format!("localhost:{}", up.address.port()));
+    }
 }
 
 #[tokio::test]
