@@ -30,7 +30,7 @@ use crate::config::Config;
 use crate::front::Front;
 use crate::home::{Home, HomeLock};
 use crate::jobs::alerts::{self, Teller};
-use crate::jobs::{backup, budgets, otlp, price_refresh};
+use crate::jobs::{backup, budgets, exports, otlp, price_refresh};
 use crate::onlookers::Onlookers;
 use crate::session::Sessions;
 use crate::settings::{Settings, refused};
@@ -190,6 +190,7 @@ fn serving<W: Future<Output: Send> + Send + 'static>(
     let post = settings.onlookers.post.as_ref();
     let exporter = post.map(|post| post.exporter(names, told.clone())).transpose()?.flatten();
     let copies = backup::keep_backed_up(settings.home.clone(), settings.config.backup.clone());
+    let workshop = Arc::clone(&settings.workshop);
     Ok(async move {
         let control = tokio::spawn(control);
         let signals = tokio::spawn(stop_on_signal(lifetime.clone()));
@@ -197,6 +198,7 @@ fn serving<W: Future<Output: Send> + Send + 'static>(
         let exporter = exporter.map(|exporter| tokio::spawn(exporter.run()));
         let watching = tokio::spawn(watching);
         let copies = tokio::spawn(copies);
+        let tidy = tokio::spawn(exports::keep_tidy(Arc::clone(&workshop)));
         listener::serve(listeners, limits, lifetime, move |request, peer| {
             let front = front.clone();
             async move { front.answer(request, peer).await }
@@ -205,6 +207,10 @@ fn serving<W: Future<Output: Send> + Send + 'static>(
         signals.abort();
         watching.abort();
         copies.abort();
+        tidy.abort();
+        if tokio::task::spawn_blocking(move || workshop.close()).await.is_err() {
+            tracing::error!("ending exports panicked");
+        }
         if let Some(fresh) = fresh {
             fresh.abort();
         }

@@ -72,7 +72,6 @@ pub(crate) async fn ask(
 ///
 /// # Errors
 /// Fails when there is none, or it does not answer.
-#[cfg(feature = "desktop")]
 pub(crate) async fn send_to_holder(
     home: &Home,
     method: Method,

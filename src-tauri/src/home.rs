@@ -54,6 +54,11 @@ impl Home {
         self.0.join("logs")
     }
 
+    /// `exports/`.
+    pub(crate) fn exports(&self) -> PathBuf {
+        self.0.join("exports")
+    }
+
     /// Takes the home's lock; whatever way the process dies, the system frees it.
     pub(crate) fn lock(&self) -> anyhow::Result<HomeLock> {
         match self.try_lock()? {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use api::alerts::AlertDesk;
 use api::budgets::BudgetDesk;
+use api::exports::Workshop;
 use api::keys::KeyRing;
 use api::prices::{Refreshed, TellPrice};
 use api::problem::{Code, Problem};
@@ -50,6 +51,8 @@ pub(crate) struct Settings {
     pub(crate) alerts: Arc<AlertBook>,
     pub(crate) budgets: Arc<BudgetBook>,
     pub(crate) onlookers: Onlookers,
+    /// Makes exports in the background.
+    pub(crate) workshop: Arc<Workshop>,
     /// Where listeners listen, once they do.
     pub(crate) addresses: OnceLock<Vec<SocketAddr>>,
     pub(crate) publish: watch::Sender<Arc<Snapshot>>,
@@ -66,6 +69,9 @@ impl Settings {
         let addresses = OnceLock::new();
         let keys = Ring::of(&home, &config.providers);
         let onlookers = Onlookers::of(&config);
+        let reads = home.path().to_owned();
+        let open = Box::new(move || Questions::open(&reads));
+        let workshop = Workshop::new(home.exports(), open, Arc::new(now));
         let settings = Self {
             config,
             home,
@@ -80,6 +86,7 @@ impl Settings {
             alerts,
             budgets,
             onlookers,
+            workshop,
             addresses,
             publish,
         };
@@ -291,6 +298,7 @@ impl Settings {
             }),
             alerts: alert_desk(&self.alerts),
             budgets: budget_desk(&self.budgets),
+            workshop: Arc::clone(&self.workshop),
             meters: self.onlookers.meters.clone(),
             limits: Arc::clone(&self.onlookers.limits),
             status: Arc::new(move || status.status()),

@@ -13,6 +13,7 @@ mod contract;
 mod corpus;
 mod ends;
 mod exchange;
+mod exports;
 mod gate;
 mod guard;
 mod house;

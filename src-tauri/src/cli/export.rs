@@ -14,7 +14,8 @@ use tempfile::NamedTempFile;
 use super::figure::grouped;
 use super::filters::Filters;
 
-/// Writes receipts as CSV, JSON lines or an Excel workbook: one row a request, oldest first.
+/// Writes receipts as CSV, JSON lines or an Excel workbook: one row a request, or an hour
+/// and sort of call, oldest first.
 ///
 /// Covers all time unless filtered. Text cells that a spreadsheet would take for a formula
 /// get an apostrophe in front.
@@ -23,11 +24,16 @@ use super::filters::Filters;
   tollgate export -o usage.csv
   tollgate export --format jsonl --from 2026-11-01 --to 2026-12-01 -o november.jsonl
   tollgate export --from 2026-11-01 --to 2026-12-01 -o november.xlsx
-  tollgate export --format csv --model gpt-5 | head")]
+  tollgate export --format csv --model gpt-5 | head
+  tollgate export --form hourly --last 3mo -o hours.csv
+A running Tollgate makes large ones in the background: tollgate exports")]
 pub(crate) struct ExportArgs {
     /// `csv`, `jsonl` or `xlsx`; otherwise what FILE's name ends in, otherwise `jsonl`
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
+    /// One row each of the `requests`, or `hourly` sums by model, key, pass, …
+    #[arg(long, value_name = "FORM")]
+    form: Option<String>,
     /// Say costs in this currency too, in columns of their own
     #[arg(long, value_name = "CODE")]
     currency: Option<String>,
@@ -45,7 +51,9 @@ impl ExportArgs {
     pub(crate) fn run(&self) -> anyhow::Result<()> {
         let format = self.format.clone().or_else(|| self.named_format());
         let currency = self.currency.clone().map(|currency| ("currency", currency));
-        let own = format.map(|format| ("format", format)).into_iter().chain(currency).collect();
+        let form = self.form.clone().map(|form| ("form", form));
+        let format = format.map(|format| ("format", format));
+        let own = format.into_iter().chain(form).chain(currency).collect();
         let query = self.filters.query(Question::Export, own)?;
         let ledger = super::ledger()?;
         match &self.output {
@@ -80,7 +88,7 @@ impl ExportArgs {
 }
 
 /// A file in the same folder, so that it can take the other one's place in one step.
-fn beside(path: &Path) -> anyhow::Result<(NamedTempFile, PathBuf)> {
+pub(super) fn beside(path: &Path) -> anyhow::Result<(NamedTempFile, PathBuf)> {
     if path.is_dir() {
         anyhow::bail!("`{}` is a folder\nhint: name a file in it", path.display());
     }
@@ -100,16 +108,16 @@ fn write<W: Write + Send>(
     shows_progress: bool,
 ) -> anyhow::Result<W> {
     let mut written = 0;
-    let out = question::export(ledger, query, crate::settings::now(), out, |_| {
+    let out = question::export(ledger, query, crate::settings::now(), out, None, || {
         written += 1;
         if shows_progress && written % PROGRESS == 0 {
             // A terminal that is gone is no reason to stop.
-            let _ = write!(io::stderr(), "\r{} receipts", grouped(written));
+            let _ = write!(io::stderr(), "\r{} rows", grouped(written));
         }
         ControlFlow::Continue(())
     })??;
     if shows_progress {
-        let _ = writeln!(io::stderr(), "\r{} receipts", grouped(written));
+        let _ = writeln!(io::stderr(), "\r{} rows", grouped(written));
     }
     Ok(out)
 }

@@ -9,6 +9,7 @@ pub(crate) mod demo;
 mod doctor;
 mod exchange;
 mod export;
+mod exports;
 pub(crate) mod figure;
 mod filters;
 mod keys;
@@ -76,6 +77,7 @@ enum Command {
     Show(show::ShowArgs),
     Usage(usage::UsageArgs),
     Export(export::ExportArgs),
+    Exports(exports::ExportsArgs),
     Alerts(alerts::AlertsArgs),
     Budgets(budgets::BudgetsArgs),
     Keys(keys::KeysArgs),
@@ -112,6 +114,7 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Show(args)) => args.run(),
         Some(Command::Usage(args)) => args.run(),
         Some(Command::Export(args)) => args.run(),
+        Some(Command::Exports(args)) => args.run(),
         Some(Command::Alerts(args)) => args.run(),
         Some(Command::Budgets(args)) => args.run(),
         Some(Command::Keys(args)) => args.run(),

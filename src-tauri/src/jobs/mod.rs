@@ -4,5 +4,6 @@
 pub(crate) mod alerts;
 pub(crate) mod backup;
 pub(crate) mod budgets;
+pub(crate) mod exports;
 pub(crate) mod otlp;
 pub(crate) mod price_refresh;

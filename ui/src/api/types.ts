@@ -304,7 +304,9 @@ export type Code =
 "method_not_allowed" | 
 /**  It contradicts what is already there. */
 "conflict" | 
-/**  More was asked within a second than is answered. */
+/**  A part of a file was asked for that it does not have. */
+"bad_range" | 
+/**  More was asked within a second, or ordered at once, than is done. */
 "too_many_requests" | 
 /**  Somebody else's server did not give what it was asked for. */
 "unreachable" | 
@@ -398,6 +400,82 @@ export type ErrorBody = {
 	/**  What went wrong. */
 	error: Problem,
 };
+
+/**  What an export has a row for each of. */
+export type ExportForm = 
+/**  Requests. */
+"requests" | 
+/**
+ *  Hours, and in each every model, provider, key, pass, workspace, client, kind and status
+ *  that was called with; the sums are those of the requests.
+ */
+"hourly";
+
+/**  How an export is written. */
+export type ExportFormat = 
+/**  Comma-separated, RFC 4180, UTF-8, one header line, one column a factor. */
+"csv" | 
+/**  One receipt's own JSON a line. */
+"jsonl" | 
+/**  An Excel workbook: typed cells, with a summary, models and days on sheets of their own. */
+"xlsx";
+
+/**  One export. */
+export type ExportJob = {
+	/**  Its number; the next one's is greater, and none is used twice. */
+	id: number,
+	/**  How far it is. */
+	status: ExportStatus,
+	/**  What its file is called, such as `usage-2026-11-01_2026-11-30.csv`. */
+	name: string,
+	/**  What was ordered, its period as instants. */
+	order: ExportOrder,
+	/**  When it was ordered. */
+	ordered_at: Timestamp,
+	/**  When it ended, however that was. */
+	ended_at: Timestamp | null,
+	/**  Rows written so far. */
+	rows: number,
+	/**  Rows there will be; `null` where nobody knows beforehand. */
+	rows_expected: number | null,
+	/**  Bytes written so far. */
+	bytes: number,
+	/**  Why there is no file, where that needs saying. */
+	problem: string | null,
+};
+
+/**  One page of exports, newest first. */
+export type ExportJobs = {
+	/**  The exports. */
+	exports: ExportJob[],
+	/**  Ask again with this as `before` for the next page; `null`: this was the last one. */
+	next: number | null,
+};
+
+/**  What is to be exported, and how. */
+export type ExportOrder = {
+	/**  How it is written. */
+	format?: ExportFormat,
+	/**  What it has a row for each of. */
+	form?: ExportForm,
+	/**  A currency to convert costs to, in columns of their own; absent: none. */
+	currency?: string | null,
+} & { [key in string]: Values };
+
+/**  How far an export is. */
+export type ExportStatus = 
+/**  Others run first. */
+"waiting" | 
+/**  Its rows are being written. */
+"running" | 
+/**  The file is there, whole. */
+"done" | 
+/**  It could not be written; there is no file. */
+"failed" | 
+/**  Somebody cancelled it; there is no file. */
+"cancelled" | 
+/**  Tollgate ended meanwhile; there is no file. */
+"interrupted";
 
 /**  Sums over some receipts. */
 export type Figures = {

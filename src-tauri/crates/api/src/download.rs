@@ -11,17 +11,18 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use chrono_tz::Tz;
 use futures_util::stream;
-use meter::{Receipt, Timestamp};
+use meter::Timestamp;
 use store::Questions;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::export::ExportForm;
 use crate::problem::{Code, Problem};
 use crate::query::Query;
 use crate::question;
 use crate::readers::Readers;
 
-/// How many receipts there will be, for those who show progress.
+/// How many rows there will be, for those who show progress; absent where nobody knows.
 const ROWS: HeaderName = HeaderName::from_static("x-tollgate-rows");
 
 /// Bytes that leave together.
@@ -43,7 +44,7 @@ pub(crate) async fn file(
     now: Timestamp,
 ) -> Result<Response, Problem> {
     let format = query.format;
-    let name = format!("usage-{}.{format}", file_period(&query, now));
+    let name = file_name(&query, now);
     let (send, mut receive) = mpsc::channel::<Chunk>(WAITING);
     let out = Chunks { send, runtime: Handle::current(), waiting: Vec::with_capacity(CHUNK) };
     let (tell, rows) = oneshot::channel();
@@ -68,9 +69,9 @@ pub(crate) async fn file(
         (CONTENT_TYPE, format.media_type().to_owned()),
         (CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
         (CACHE_CONTROL, "no-store".to_owned()),
-        (ROWS, rows.to_string()),
     ];
-    Ok((headers, Body::from_stream(chunks)).into_response())
+    let rows = rows.map(|rows| [(ROWS, rows.to_string())]);
+    Ok((headers, rows, Body::from_stream(chunks)).into_response())
 }
 
 fn broken_off() -> Problem {
@@ -82,18 +83,21 @@ fn write(
     reader: Result<Questions, Problem>,
     query: &Query,
     now: Timestamp,
-    rows: oneshot::Sender<u64>,
+    rows: oneshot::Sender<Option<u64>>,
     out: Chunks,
 ) {
     let (send, runtime) = (out.send.clone(), out.runtime.clone());
     let written = reader.and_then(|ledger| {
         // Whoever asked may be gone by now, which the first bytes find out.
-        let _ = rows.send(ledger.count(&query.filter)?);
-        let go_on = |_: &Receipt| match send.is_closed() {
+        let _ = rows.send(match query.form {
+            ExportForm::Requests => Some(ledger.count(&query.filter)?),
+            ExportForm::Hourly => None,
+        });
+        let go_on = || match send.is_closed() {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
         };
-        let sent = question::export(&ledger, query, now, out, go_on)?;
+        let sent = question::export(&ledger, query, now, out, None, go_on)?;
         Ok(sent.and_then(|mut out| out.flush()))
     });
     let last = match written {
@@ -104,13 +108,13 @@ fn write(
     drop(runtime.block_on(send.send_timeout(last, PATIENCE)));
 }
 
-/// `2026-11-01_2026-11-30`: the first and the last day of the export, by the asker's clock.
-fn file_period(query: &Query, now: Timestamp) -> String {
+/// `usage-2026-11-01_2026-11-30.csv`: the first and the last day, by the asker's clock.
+pub(crate) fn file_name(query: &Query, now: Timestamp) -> String {
     let date =
         |at: Timestamp, zone: Tz| at.utc().with_timezone(&zone).format("%Y-%m-%d").to_string();
     let from = query.filter.from.map_or_else(|| "start".to_owned(), |from| date(from, query.zone));
     let last = query.filter.to.map_or(now, |to| Timestamp::from_millis(to.millis() - 1));
-    format!("{from}_{}", date(last, query.zone))
+    format!("usage-{from}_{}.{}", date(last, query.zone), query.format)
 }
 
 /// A writer whose other end is an answer's body.

@@ -1,5 +1,5 @@
-//! Receipts as lines of a file: one a request, constant memory, safe to open in a
-//! spreadsheet. The asking is in [`crate::question`], workbooks in [`crate::workbook`].
+//! Receipts as lines of a file: one a request or one an hour and sort of call, constant memory,
+//! safe to open in a spreadsheet. The asking is in [`crate::question`], workbooks in [`crate::workbook`].
 
 use std::fmt;
 use std::io::{self, Write};
@@ -8,17 +8,20 @@ use std::str::FromStr;
 use meter::receipt::UnknownWord;
 use meter::usage::Factor;
 use meter::{Currency, Receipt};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::columns::{Value, cells, header};
 use crate::conversion::{Conversion, ConvertedCost};
+use crate::hourly::{self, HourRow};
 
 /// How an export is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+#[serde(rename_all = "snake_case")]
 pub enum ExportFormat {
     /// Comma-separated, RFC 4180, UTF-8, one header line, one column a factor.
     Csv,
     /// One receipt's own JSON a line.
+    #[default]
     Jsonl,
     /// An Excel workbook: typed cells, with a summary, models and days on sheets of their own.
     Xlsx,
@@ -61,6 +64,39 @@ impl FromStr for ExportFormat {
     }
 }
 
+/// What an export has a row for each of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+#[serde(rename_all = "snake_case")]
+pub enum ExportForm {
+    /// Requests.
+    #[default]
+    Requests,
+    /// Hours, and in each every model, provider, key, pass, workspace, client, kind and status
+    /// that was called with; the sums are those of the requests.
+    Hourly,
+}
+
+impl ExportForm {
+    /// Every value.
+    pub const ALL: &'static [Self] = &[Self::Requests, Self::Hourly];
+
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Hourly => "hourly",
+        }
+    }
+}
+
+impl FromStr for ExportForm {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.iter().copied().find(|f| f.as_str() == text).ok_or(UnknownWord)
+    }
+}
+
 /// Writes receipts to `out` as lines, one at a time.
 #[derive(Debug)]
 pub(crate) struct Rows<W: Write> {
@@ -87,12 +123,22 @@ impl<W: Write> Rows<W> {
     ///
     /// # Errors
     /// When `out` does.
-    pub(crate) fn begin(lines: Lines, conversion: Option<Conversion>, out: W) -> io::Result<Self> {
+    pub(crate) fn begin(
+        lines: Lines,
+        form: ExportForm,
+        conversion: Option<Conversion>,
+        out: W,
+    ) -> io::Result<Self> {
         let sink = match lines {
             Lines::Csv => {
                 let mut csv = csv::Writer::from_writer(out);
                 let added = conversion.iter().flat_map(|_| CONVERTED).map(str::to_owned);
-                csv.write_record(header(Factor::NAMED).chain(added))?;
+                match form {
+                    ExportForm::Requests => {
+                        csv.write_record(header(Factor::NAMED).chain(added))?;
+                    }
+                    ExportForm::Hourly => csv.write_record(hourly::header(Factor::NAMED))?,
+                }
                 Sink::Csv(Box::new(csv))
             }
             Lines::Jsonl => Sink::Jsonl(out),
@@ -119,6 +165,20 @@ impl<W: Write> Rows<W> {
                         serde_json::to_writer(&mut *out, &Both { receipt, converted })?;
                     }
                 }
+                out.write_all(b"\n")
+            }
+        }
+    }
+
+    /// Adds one hour's row.
+    ///
+    /// # Errors
+    /// When `out` does.
+    pub(crate) fn write_hour(&mut self, hour: &HourRow) -> io::Result<()> {
+        match &mut self.sink {
+            Sink::Csv(csv) => Ok(csv.write_record(hourly::cells(hour, Factor::NAMED).map(plain))?),
+            Sink::Jsonl(out) => {
+                serde_json::to_writer(&mut *out, hour)?;
                 out.write_all(b"\n")
             }
         }
@@ -221,7 +281,7 @@ mod tests {
     }
 
     fn csv(receipts: &[Receipt]) -> BTreeMap<String, String> {
-        let mut rows = Rows::begin(Lines::Csv, None, Vec::new()).unwrap();
+        let mut rows = Rows::begin(Lines::Csv, ExportForm::Requests, None, Vec::new()).unwrap();
         receipts.iter().for_each(|r| rows.write(r).unwrap());
         let bytes = rows.finish().unwrap();
         let mut reader = csv::Reader::from_reader(&*bytes);
@@ -265,7 +325,7 @@ mod tests {
 
     #[test]
     fn a_line_of_jsonl_is_the_receipt() {
-        let mut rows = Rows::begin(Lines::Jsonl, None, Vec::new()).unwrap();
+        let mut rows = Rows::begin(Lines::Jsonl, ExportForm::Requests, None, Vec::new()).unwrap();
         rows.write(&receipt()).unwrap();
         rows.write(&receipt()).unwrap();
         let text = String::from_utf8(rows.finish().unwrap()).unwrap();

@@ -12,6 +12,8 @@ pub mod conversion;
 mod download;
 mod events;
 pub mod export;
+pub mod exports;
+mod hourly;
 pub mod keys;
 pub mod limits;
 pub mod metrics;

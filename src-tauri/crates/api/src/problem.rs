@@ -29,7 +29,9 @@ pub enum Code {
     MethodNotAllowed,
     /// It contradicts what is already there.
     Conflict,
-    /// More was asked within a second than is answered.
+    /// A part of a file was asked for that it does not have.
+    BadRange,
+    /// More was asked within a second, or ordered at once, than is done.
     TooManyRequests,
     /// Somebody else's server did not give what it was asked for.
     Unreachable,
@@ -50,6 +52,7 @@ impl Code {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Ambiguous | Self::Conflict => StatusCode::CONFLICT,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::BadRange => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Self::Unreachable => StatusCode::BAD_GATEWAY,
             Self::LedgerUnavailable => StatusCode::SERVICE_UNAVAILABLE,

@@ -10,7 +10,7 @@ use meter::{Currency, ReceiptId};
 use store::{Demo, Dimension, Filter, StatusFilter};
 
 use crate::conversion::Conversion;
-use crate::export::ExportFormat;
+use crate::export::{ExportForm, ExportFormat};
 use crate::period::{Granularity, Here, INSTANT_SHAPES};
 use crate::problem::{Code, Problem};
 
@@ -55,6 +55,8 @@ pub struct Query {
     pub before: Option<ReceiptId>,
     /// How an export is written.
     pub format: ExportFormat,
+    /// What an export has a row for each of.
+    pub form: ExportForm,
     /// The currency to convert costs to, if any.
     pub currency: Option<Currency>,
     /// The rates to do that at; whoever asks brings them.
@@ -92,7 +94,7 @@ impl Question {
         match self {
             Self::Usage => &["by", "granularity", "currency"],
             Self::Requests => &["limit", "before", "currency"],
-            Self::Export => &["format", "currency"],
+            Self::Export => &["format", "form", "currency"],
             Self::Reprice => &[],
         }
     }
@@ -116,7 +118,15 @@ impl Query {
             |text| text.parse::<Tz>().ok(),
         )?;
         let here = Here { zone: zone.unwrap_or(here.zone), ..here };
+        let form = given.one("form", "Write `requests` or `hourly`.", |text| text.parse().ok())?;
+        let form = form.unwrap_or_default();
+        if form == ExportForm::Hourly && given.all("currency").next().is_some() {
+            let sentence = "sums by the hour stay in the currency they were paid in";
+            return Err(Problem::new(Code::BadParameter, sentence)
+                .hint("Leave `currency` out, or ask for the form `requests`."));
+        }
         Ok(Self {
+            form,
             filter: filter(&given, here)?,
             zone: here.zone,
             by: given.one("by", BY_SHAPES, parse_by)?,

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use chrono_tz::Tz;
 use meter::receipt::Status;
@@ -12,7 +13,8 @@ use store::{Demo, Filter, Questions};
 
 use crate::answer::{Bucket, Figures, Period, Requests, Row, Spread, Usage};
 use crate::conversion::{Conversion, Converted};
-use crate::export::{ExportFormat, Lines, Rows};
+use crate::export::{ExportForm, ExportFormat, Lines, Rows};
+use crate::hourly;
 use crate::period::{self, Granularity};
 use crate::problem::{Code, Problem};
 use crate::query::{By, Query, by_word};
@@ -255,8 +257,9 @@ fn last_id(prefix: &str) -> Option<ReceiptId> {
     format!("{prefix}{}", &LARGEST[prefix.len()..]).parse().ok()
 }
 
-/// Writes every receipt the query asks for to `out`, oldest first, in constant memory, and
-/// gives `out` back. `written` is told each of them and may end it.
+/// Writes what the query asks for to `out`, oldest first, in constant memory, and gives `out`
+/// back. `written` is told of each row and may end it. Workbooks keep what is not yet packed in
+/// `scratch`, or where the system keeps such things.
 ///
 /// # Errors
 /// Outer: the ledger cannot be read. Inner: the receiving side failed, or `written` ended it.
@@ -265,11 +268,12 @@ pub fn export<W: Write + Send>(
     query: &Query,
     now: Timestamp,
     mut out: W,
-    mut written: impl FnMut(&Receipt) -> ControlFlow<()>,
+    scratch: Option<&Path>,
+    mut written: impl FnMut() -> ControlFlow<()>,
 ) -> Result<io::Result<W>, Problem> {
     let mut is_ended = false;
-    let mut written = |receipt: &Receipt| {
-        let flow = written(receipt);
+    let mut written = || {
+        let flow = written();
         is_ended |= flow.is_break();
         flow
     };
@@ -277,7 +281,8 @@ pub fn export<W: Write + Send>(
         ExportFormat::Csv => Lines::Csv,
         ExportFormat::Jsonl => Lines::Jsonl,
         ExportFormat::Xlsx => {
-            let made = ledger.at_one_instant(|| workbook::make(ledger, query, now, &mut written));
+            let made =
+                ledger.at_one_instant(|| workbook::make(ledger, query, now, scratch, &mut written));
             return match made.and_then(|made| if is_ended { Ok(()) } else { made.save(&mut out) }) {
                 Ok(()) if is_ended => Ok(Err(ended())),
                 Ok(()) => Ok(Ok(out)),
@@ -286,18 +291,24 @@ pub fn export<W: Write + Send>(
             };
         }
     };
-    let mut rows = match Rows::begin(lines, query.conversion(), out) {
+    let mut rows = match Rows::begin(lines, query.form, query.conversion(), out) {
         Ok(rows) => rows,
         Err(error) => return Ok(Err(error)),
     };
     let mut outcome = Ok(());
-    ledger.each(&query.filter, |receipt| {
-        outcome = rows.write(&receipt);
+    let mut next = |done: io::Result<()>| {
+        outcome = done;
         match &outcome {
-            Ok(()) => written(&receipt),
+            Ok(()) => written(),
             Err(_) => ControlFlow::Break(()),
         }
-    })?;
+    };
+    match query.form {
+        ExportForm::Requests => {
+            ledger.each(&query.filter, |receipt| next(rows.write(&receipt)))?;
+        }
+        ExportForm::Hourly => hourly::each(ledger, query, |hour| next(rows.write_hour(&hour)))?,
+    }
     if is_ended {
         outcome = Err(ended());
     }

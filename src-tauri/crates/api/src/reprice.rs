@@ -50,7 +50,7 @@ pub enum Values {
 }
 
 impl Values {
-    fn all(&self) -> &[String] {
+    pub(crate) fn all(&self) -> &[String] {
         match self {
             Self::One(one) => std::slice::from_ref(one),
             Self::Many(many) => many,

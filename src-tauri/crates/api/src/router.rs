@@ -20,6 +20,7 @@ use crate::alerts::{self, AlertDesk};
 use crate::answer::{Requests, Usage};
 use crate::auth::{Guard, Pace, Scopes, check, json_only};
 use crate::budgets::{self, BudgetDesk};
+use crate::exports::{self, Workshop};
 use crate::keys::{self, KeyRing};
 use crate::limits::{self, LimitBoard};
 use crate::metrics::{self, Meters};
@@ -79,6 +80,8 @@ pub struct Desk {
     pub alerts: AlertDesk,
     /// Who keeps the budgets.
     pub budgets: BudgetDesk,
+    /// Who makes exports in the background.
+    pub workshop: Arc<Workshop>,
     /// What counts calls for a monitoring system, if the user wants one to ask.
     pub meters: Option<Arc<Meters>>,
     /// What the providers said they still allow.
@@ -151,6 +154,7 @@ pub fn router(desk: Desk) -> Router {
         .merge(prices::reading())
         .merge(alerts::resource::reading())
         .merge(budgets::resource::reading())
+        .merge(exports::resource::reading())
         .route_layer(middleware::from_fn_with_state(guard(Scope::UsageRead), check));
     let managing = passes::routes()
         .merge(workspaces::managing())
@@ -159,6 +163,7 @@ pub fn router(desk: Desk) -> Router {
         .merge(reprice::routes())
         .merge(alerts::resource::managing())
         .merge(budgets::resource::managing())
+        .merge(exports::resource::managing())
         .route_layer(middleware::from_fn(json_only))
         .route_layer(middleware::from_fn_with_state(guard(Scope::Manage), check));
     reading

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use chrono_tz::Tz;
 use meter::usage::{Count, Factor};
@@ -12,9 +13,10 @@ use meter::{Money, Receipt, Timestamp};
 use rust_xlsxwriter::{Format, Workbook, Worksheet, XlsxError};
 use store::{Dimension, Filter, Questions, StoreError};
 
-use crate::answer::{Figures, Row, Usage};
+use crate::answer::{self, Figures, Usage};
 use crate::columns::{Value, cells, header};
-use crate::export::CONVERTED;
+use crate::export::{CONVERTED, ExportForm};
+use crate::hourly::{self, HourRow};
 use crate::period::Granularity;
 use crate::problem::Problem;
 use crate::query::{By, Query};
@@ -74,7 +76,8 @@ pub(crate) fn make(
     ledger: &Questions,
     query: &Query,
     now: Timestamp,
-    mut written: impl FnMut(&Receipt) -> ControlFlow<()>,
+    scratch: Option<&Path>,
+    mut written: impl FnMut() -> ControlFlow<()>,
 ) -> Result<Made, Unwritten> {
     let sums = |by: Option<By>| -> Result<Usage, Problem> {
         let query = Query { by, granularity: None, ..query.clone() };
@@ -86,6 +89,9 @@ pub(crate) fn make(
         .or_else(|_| sums(Some(By::Time(Granularity::Month))))?;
     let style = Style::new();
     let mut book = Workbook::new();
+    if let Some(scratch) = scratch {
+        book.set_tempdir(scratch)?;
+    }
     summary(book.add_worksheet().set_name("Summary")?, &style, query, now, &by_model)?;
     table(book.add_worksheet().set_name("By model")?, &style, "model", &by_model)?;
     table(book.add_worksheet().set_name("By day")?, &style, "day", &by_day)?;
@@ -94,26 +100,37 @@ pub(crate) fn make(
     let mut sheet = columns.begin(&mut book, 1)?;
     let (mut row, mut number) = (1, 1);
     let mut outcome = Ok(());
-    ledger
-        .each(&query.filter, |receipt| {
-            let next = || -> Result<(), XlsxError> {
-                if row == MOST_ROWS {
-                    (row, number) = (1, number + 1);
-                    sheet = columns.begin(&mut book, number)?;
-                }
-                columns.write(book.worksheet_from_index(sheet)?, row, &receipt)?;
-                row += 1;
-                Ok(())
-            };
-            outcome = { next }();
-            match &outcome {
-                Ok(()) => written(&receipt),
-                Err(_) => ControlFlow::Break(()),
+    let mut next = |of: Row<'_>| {
+        let next = || -> Result<(), XlsxError> {
+            if row == MOST_ROWS {
+                (row, number) = (1, number + 1);
+                sheet = columns.begin(&mut book, number)?;
             }
-        })
-        .map_err(Problem::from)?;
+            columns.write(book.worksheet_from_index(sheet)?, row, of)?;
+            row += 1;
+            Ok(())
+        };
+        outcome = { next }();
+        match &outcome {
+            Ok(()) => written(),
+            Err(_) => ControlFlow::Break(()),
+        }
+    };
+    match query.form {
+        ExportForm::Requests => {
+            let each = ledger.each(&query.filter, |receipt| next(Row::Request(&receipt)));
+            each.map_err(Problem::from)?;
+        }
+        ExportForm::Hourly => hourly::each(ledger, query, |hour| next(Row::Hour(&hour)))?,
+    }
     outcome?;
     Ok(Made(book))
+}
+
+/// A row of the long sheet.
+enum Row<'a> {
+    Request(&'a Receipt),
+    Hour(&'a HourRow),
 }
 
 struct Style {
@@ -268,7 +285,7 @@ fn table(sheet: &mut Worksheet, style: &Style, of: &str, usage: &Usage) -> Resul
     let names = fixed.into_iter().chain(tokens).map(str::to_owned);
     headings(sheet, style, names.chain(factors.iter().map(|factor| factor.name().into_owned())))?;
     sheet.set_column_width(0, 32)?;
-    for (Row { name, figures, .. }, row) in usage.rows.iter().zip(1..) {
+    for (answer::Row { name, figures, .. }, row) in usage.rows.iter().zip(1..) {
         sheet.write_string(row, 0, cut(name.as_deref().unwrap_or("none")))?;
         figures_row(sheet, style, row, figures, &factors)?;
     }
@@ -300,7 +317,7 @@ fn figures_row(
     Ok(())
 }
 
-/// The sheet of requests.
+/// The sheet of requests, or of hours.
 struct Columns<'a> {
     factors: Vec<Factor>,
     query: &'a Query,
@@ -310,22 +327,64 @@ struct Columns<'a> {
 impl Columns<'_> {
     /// Adds a sheet and says which it is.
     fn begin(&self, book: &mut Workbook, number: u32) -> Result<usize, XlsxError> {
-        let name = if number == 1 { "Requests".to_owned() } else { format!("Requests {number}") };
+        let of = match self.query.form {
+            ExportForm::Requests => "Requests",
+            ExportForm::Hourly => "Hours",
+        };
+        let name = if number == 1 { of.to_owned() } else { format!("{of} {number}") };
         let sheet = book.add_worksheet_with_constant_memory()?.set_name(name)?;
         let zone = self.query.zone.name();
         let name = |name: String| match &*name {
-            "started_at" | "ended_at" => format!("{name} ({zone})"),
+            "started_at" | "ended_at" | "hour" => format!("{name} ({zone})"),
             _ => name,
         };
         let exact = ["cost exactly".to_owned()];
         let converted = self.query.currency.iter().flat_map(|_| CONVERTED).map(str::to_owned);
-        headings(sheet, self.style, header(&self.factors).map(name).chain(exact).chain(converted))?;
+        let names: Vec<String> = match self.query.form {
+            ExportForm::Requests => header(&self.factors).collect(),
+            ExportForm::Hourly => hourly::header(&self.factors).collect(),
+        };
+        let names = names.into_iter().map(name);
+        headings(sheet, self.style, names.chain(exact).chain(converted))?;
         Ok(book.worksheets().len() - 1)
     }
 
-    fn write(&self, sheet: &mut Worksheet, row: u32, receipt: &Receipt) -> Result<(), XlsxError> {
+    fn write(&self, sheet: &mut Worksheet, row: u32, of: Row<'_>) -> Result<(), XlsxError> {
+        match of {
+            Row::Hour(hour) => {
+                let cells = hourly::cells(hour, &self.factors);
+                self.cells(sheet, row, cells, hour.cost).map(drop)
+            }
+            Row::Request(receipt) => self.request(sheet, row, receipt),
+        }
+    }
+
+    fn request(&self, sheet: &mut Worksheet, row: u32, receipt: &Receipt) -> Result<(), XlsxError> {
+        let cost = crate::standing::Standing::of(receipt).cost;
+        let column = self.cells(sheet, row, cells(receipt, &self.factors), cost)?;
+        if let Some(conversion) = self.query.conversion() {
+            sheet.write_string(row, column, conversion.to.to_string())?;
+            if let Some(converted) = conversion.receipt(receipt) {
+                let number = converted.cost.to_string().parse::<f64>().unwrap_or_default();
+                sheet.write_number_with_format(row, column + 1, number, &self.style.money)?;
+                sheet.write_string(row, column + 2, converted.rate)?;
+                sheet.write_string(row, column + 3, converted.on.to_string())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a row's cells and, where a number does not hold it, the cost as a text behind
+    /// them; says which column comes next.
+    fn cells<'v>(
+        &self,
+        sheet: &mut Worksheet,
+        row: u32,
+        values: impl Iterator<Item = Value<'v>>,
+        cost: Option<Money>,
+    ) -> Result<u16, XlsxError> {
         let mut column = 0;
-        for value in cells(receipt, &self.factors) {
+        for value in values {
             match value {
                 // The text beside it has a column of its own here.
                 Value::Money(amount) => {
@@ -336,21 +395,12 @@ impl Columns<'_> {
             }
             column += 1;
         }
-        let cost = crate::standing::Standing::of(receipt).cost.map(|cost| cost.to_string());
+        let cost = cost.map(|cost| cost.to_string());
         let inexact = cost.filter(|text| text.parse().is_ok_and(|number| !is_exact(text, number)));
         if let Some(text) = inexact {
             sheet.write_string(row, column, text)?;
         }
-        if let Some(conversion) = self.query.conversion() {
-            sheet.write_string(row, column + 1, conversion.to.to_string())?;
-            if let Some(converted) = conversion.receipt(receipt) {
-                let number = converted.cost.to_string().parse::<f64>().unwrap_or_default();
-                sheet.write_number_with_format(row, column + 2, number, &self.style.money)?;
-                sheet.write_string(row, column + 3, converted.rate)?;
-                sheet.write_string(row, column + 4, converted.on.to_string())?;
-            }
-        }
-        Ok(())
+        Ok(column + 1)
     }
 }
 

@@ -47,7 +47,7 @@ mod workspaces;
 mod writer;
 
 pub use backup::{
-    Backup, Restored, StopCopying, backups, forget_backups, restore, set_aside_ledgers,
+    Backup, Restored, StopCopying, backups, forget_backups, free_bytes, restore, set_aside_ledgers,
 };
 pub use error::StoreError;
 pub use figures::{Figures, Spread};
@@ -61,5 +61,5 @@ pub use reprice::{Change, Depth, Reprice, Repricing, Sum};
 pub use settlement::Settled;
 pub use standing::Standing;
 pub use upkeep::Verified;
-pub use usage::{Dimension, TableRow, Usage};
+pub use usage::{Dimension, LaneRow, TableRow, Usage};
 pub use workspaces::Workspace;

@@ -2,6 +2,8 @@
 //! answer as far as they can; receipts are read only for the ragged ends of a period and
 //! for filters that rollups do not know.
 
+mod hours;
+
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -24,6 +26,8 @@ use crate::rollup::Span;
 use crate::seal::{self, Sealed, SealedCells};
 use crate::tally::{Sign, Tally};
 use crate::walk::Direction;
+
+pub use self::hours::LaneRow;
 
 /// What a table of figures has a row for each of.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

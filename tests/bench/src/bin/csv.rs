@@ -60,7 +60,7 @@ fn export(home: &Path, to: &Path, most: u64) -> anyhow::Result<(u64, Duration)> 
     let (began, mut rows) = (Instant::now(), 0);
     let ledger = Questions::open(home)?;
     let out = BufWriter::new(File::create(to)?);
-    let written = question::export(&ledger, &query, now, out, |_| {
+    let written = question::export(&ledger, &query, now, out, None, || {
         rows += 1;
         if rows < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });

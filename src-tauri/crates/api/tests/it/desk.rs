@@ -7,6 +7,7 @@ use std::time::Duration;
 use api::alerts::{AlertDesk, AlertPlan, Alerts, Memory};
 use api::auth::Local;
 use api::budgets::{BudgetDesk, Budgets};
+use api::exports::Workshop;
 use api::period::Here;
 use api::problem::{Code, Problem};
 use api::readers::Readers;
@@ -37,17 +38,44 @@ pub(crate) fn at(text: &str) -> Timestamp {
 pub(crate) struct Office {
     pub(crate) home: TempDir,
     pub(crate) ledger: Arc<Ledger>,
+    pub(crate) workshop: Arc<Workshop>,
     router: Router,
+}
+
+fn workshop(home: &Path, hold_up: impl Fn() + Send + Sync + 'static) -> Arc<Workshop> {
+    let (exports, read) = (home.join("exports"), home.to_owned());
+    let open = move || {
+        hold_up();
+        Questions::open(&read)
+    };
+    Workshop::new(exports, Box::new(open), Arc::new(|| at(NOW)))
 }
 
 impl Office {
     /// With these receipts written.
     pub(crate) fn with(receipts: impl FnOnce(&mut Vec<Receipt>, &dyn Fn(&str) -> Receipt)) -> Self {
+        Self::held_up(receipts, || {})
+    }
+
+    /// The same where each background export calls this before it begins.
+    pub(crate) fn held_up(
+        receipts: impl FnOnce(&mut Vec<Receipt>, &dyn Fn(&str) -> Receipt),
+        hold_up: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
         let home = tempfile::tempdir().expect("a folder for temporary files");
         record(home.path(), receipts);
         let ledger = Arc::new(Ledger::open(home.path()).expect("a fresh ledger opens"));
-        let router = router(desk(home.path(), &ledger));
-        Self { home, ledger, router }
+        let workshop = workshop(home.path(), hold_up);
+        let router = router(desk(home.path(), &ledger, Arc::clone(&workshop)));
+        Self { home, ledger, workshop, router }
+    }
+
+    /// As after a restart: what was under way was not waited for.
+    pub(crate) fn restarted(mut self) -> Self {
+        self.workshop = workshop(self.home.path(), || {});
+        let desk = desk(self.home.path(), &self.ledger, Arc::clone(&self.workshop));
+        self.router = router(desk);
+        self
     }
 
     /// As somebody from the network asks.
@@ -73,7 +101,11 @@ impl Office {
 
     /// As our own process asks.
     pub(crate) async fn get(&self, path: &str) -> Answer {
-        let mut request = Request::get(path).body(Body::empty()).expect("a well-formed request");
+        self.act(Request::get(path).body(Body::empty()).expect("a well-formed request")).await
+    }
+
+    /// As our own process asks for more than that.
+    pub(crate) async fn act(&self, mut request: Request<Body>) -> Answer {
         request.extensions_mut().insert(Local);
         Answer::of(self.router.clone().call(request).await.expect("the router is infallible")).await
     }
@@ -130,7 +162,7 @@ fn a_status() -> GateStatus {
     }
 }
 
-fn desk(home: &Path, ledger: &Arc<Ledger>) -> Desk {
+fn desk(home: &Path, ledger: &Arc<Ledger>, workshop: Arc<Workshop>) -> Desk {
     let (home, book) = (home.to_owned(), Arc::clone(ledger));
     let here = Here { now: at(NOW), zone: chrono_tz::Europe::Berlin };
     Desk {
@@ -156,6 +188,7 @@ fn desk(home: &Path, ledger: &Arc<Ledger>) -> Desk {
             standing: Arc::new(Budgets::default),
             change: Arc::new(|_| Err(Problem::new(Code::Conflict, "off"))),
         },
+        workshop,
         meters: None,
         limits: Arc::default(),
         status: Arc::new(a_status),

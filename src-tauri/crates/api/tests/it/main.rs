@@ -2,6 +2,7 @@
 
 mod desk;
 mod export;
+mod exports;
 mod openapi;
 mod passes;
 mod questions;

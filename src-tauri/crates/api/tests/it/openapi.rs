@@ -58,7 +58,7 @@ const FILTERS: [&str; 16] = [
 ];
 const USAGE: [&str; 3] = ["by", "granularity", "currency"];
 const REQUESTS: [&str; 3] = ["limit", "before", "currency"];
-const EXPORT: [&str; 2] = ["format", "currency"];
+const EXPORT: [&str; 3] = ["format", "form", "currency"];
 const FILES: &[&str] = &[
     "application/x-ndjson",
     "text/csv",
@@ -95,6 +95,15 @@ fn operations() -> Vec<Operation> {
         read("requests", "Receipts, newest first, a page at a time", One("Requests")),
         read("requests/{id}", "One receipt; the beginning of its id will do", One("Receipt")),
         read("export", "Receipts as a file", Other(FILES)),
+        asked(
+            read("exports", "Exports, newest first", One("ExportJobs")),
+            &["numbered_before", "limit"],
+        ),
+        make("exports", "Orders an export", "ExportOrder", One("ExportJob")),
+        read("exports/{id}", "One export and how far it is", One("ExportJob")),
+        write("delete", "exports/{id}", "Forgets an export and its file", None, One("ExportJobs")),
+        write("post", "exports/{id}/cancel", "Ends an export", None, One("ExportJob")),
+        read("exports/{id}/file", "An export's file, whole or a part of it", Other(FILES)),
         read("events", "An event each time the ledger changed", Other(&["text/event-stream"])),
         read("status", "What this Tollgate is and how it is doing", One("GateStatus")),
         read("limits", "What the providers still allow", One("KnownLimits")),
@@ -143,7 +152,7 @@ fn operations() -> Vec<Operation> {
         make("alerts", "Adds a rule", "AlertRule", One("AlertStanding")),
         asked(
             read("alerts/history", "What there was, newest first", One("AlertHistory")),
-            &["alerts_before", "alerts_limit", "rule", "tz"],
+            &["numbered_before", "limit", "rule", "tz"],
         ),
         write(
             "post",
@@ -232,6 +241,9 @@ impl Operation {
     fn errors(&self) -> &'static [&'static str] {
         match (self.method, self.path.contains('{')) {
             ("get", false) => &["400", "401", "403", "404", "429", "500", "503"],
+            ("get", true) if self.path.ends_with("/file") => {
+                &["400", "401", "403", "404", "409", "416", "429", "500", "503"]
+            }
             ("get", true) => &["400", "401", "403", "404", "409", "429", "500", "503"],
             _ => &["400", "401", "403", "404", "409", "413", "415", "429", "500", "502", "503"],
         }
@@ -243,14 +255,23 @@ impl Operation {
             json!({"name": name, "in": "path", "required": true,
                    "schema": {"type": "string", "minLength": 1}})
         });
-        let parameters: Vec<Value> =
-            in_path.chain(self.queries().into_iter().map(parameter)).collect();
+        let range = self.path.ends_with("/file").then(|| {
+            json!({"name": "Range", "in": "header",
+                   "schema": {"type": "string", "pattern": "^bytes=[0-9]*-[0-9]*$"}})
+        });
+        let queries = self.queries().into_iter().map(parameter);
+        let parameters: Vec<Value> = in_path.chain(queries).chain(range).collect();
         let errors = self.errors().iter().map(|status| {
             ((*status).to_owned(), json!({"$ref": "#/components/responses/Problem"}))
         });
         let mut responses: Map<String, Value> = errors.collect();
         let fine = json!({"description": self.says, "content": self.answer.content()});
         responses.insert(self.status.to_owned(), fine);
+        if self.path.ends_with("/file") {
+            let part = json!({"description": "The part that was asked for", "content": self.answer.content()});
+            responses.insert("206".to_owned(), part);
+            responses.insert("304".to_owned(), json!({"description": "It is what you have"}));
+        }
         let id = format!("{} {}", self.method, self.path);
         let mut written = json!({
             "operationId": id, "summary": self.says, "parameters": parameters,
@@ -302,19 +323,19 @@ fn parameter(name: &str) -> Value {
         "stream" => words(&["true", "false"]),
         "demo" => words(&["with", "without", "only"]),
         "format" => words(&["csv", "jsonl", "xlsx"]),
+        "form" => words(&["requests", "hourly"]),
         "granularity" => words(&["15m", "hour", "day", "week", "month"]),
         "streams" => words(&["cut"]),
         "currency" => json!({"type": "string", "pattern": "^[A-Za-z]{3}$"}),
         "limit" => json!({"type": "integer", "minimum": 1, "maximum": 1000}),
-        "alerts_limit" => json!({"type": "integer", "minimum": 1, "maximum": 1000}),
-        "alerts_before" => json!({"type": "integer", "minimum": 0}),
+        "numbered_before" => json!({"type": "integer", "minimum": 0}),
         "before" => json!({"type": "string", "format": "uuid"}),
         "from" | "to" => json!({"type": "string", "minLength": 1,
             "description": "An RFC 3339 instant, a date, `today`, `yesterday`"}),
         "last" => json!({"type": "string", "pattern": "^[0-9]{1,4}(m|h|d|w|mo|y)$"}),
         _ => text,
     };
-    json!({"name": name.trim_start_matches("alerts_"), "in": "query", "schema": schema})
+    json!({"name": name.trim_start_matches("numbered_"), "in": "query", "schema": schema})
 }
 
 /// The types as JSON Schema.
@@ -460,10 +481,12 @@ fn better_known(schemas: &mut BTreeMap<String, Value>) {
         settlement["properties"]["usage_raw"] = json!({"type": ["object", "null"]});
     }
     // Filters stand beside the order's own fields.
-    if let Some(order) = schemas.get_mut("RepriceOrder") {
-        let own = order["allOf"][0].take();
-        *order = own;
-        order["additionalProperties"] = reference("Values");
+    for name in ["RepriceOrder", "ExportOrder"] {
+        if let Some(order) = schemas.get_mut(name) {
+            let own = order["allOf"][0].take();
+            *order = own;
+            order["additionalProperties"] = reference("Values");
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use api::alerts::{AlertHistory, AlertRule, Alerts, PauseOrder, SnoozeOrder};
 use api::answer::{Requests, Usage};
 use api::budgets::{BudgetRule, Budgets, ReleaseOrder};
+use api::exports::{ExportJob, ExportJobs, ExportOrder};
 use api::keys::{Key, KeyCheck, NewKey};
 use api::limits::KnownLimits;
 use api::passes::{MadePass, NewPass, Pass, PassTerms};
@@ -53,6 +54,9 @@ pub(crate) fn types() -> Types {
         .register::<BudgetRule>()
         .register::<Budgets>()
         .register::<ReleaseOrder>()
+        .register::<ExportOrder>()
+        .register::<ExportJob>()
+        .register::<ExportJobs>()
 }
 
 fn written() -> String {
