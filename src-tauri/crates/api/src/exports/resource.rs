@@ -41,7 +41,7 @@ async fn order(
 ) -> Result<(StatusCode, Json<ExportJob>), Problem> {
     let order: ExportOrder = serde_json::from_slice(&body).map_err(|error| {
         Problem::new(Code::BadBody, format!("this is no order of an export: {error}")).hint(
-            "Send such as {\"format\":\"csv\",\"from\":\"2026-11-01\",\"model\":[\"gpt-5\"]}.",
+            "Send such as {\"format\":\"csv\",\"from\":\"2026-11-01\",\"status\":[\"error\",\"4xx\"]}.",
         )
     })?;
     let mut query = Query::parse(ExportOrder::QUESTION, &order.parameters(), desk.here())?;

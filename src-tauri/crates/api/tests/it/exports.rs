@@ -36,11 +36,14 @@ fn calls(made: &mut Vec<Receipt>, begun: &dyn Fn(&str) -> Receipt) {
 impl Office {
     async fn order(&self, order: Value) -> Answer {
         let request = Request::post("/api/v1/exports").header("content-type", "application/json");
-        self.act(request.body(Body::from(order.to_string())).unwrap()).await
+        self.act(request.body(Body::from(order.to_string())).expect("well-formed")).await
     }
 
     async fn method(&self, method: Method, path: &str) -> Answer {
-        self.act(Request::builder().method(method).uri(path).body(Body::empty()).unwrap()).await
+        self.act(
+            Request::builder().method(method).uri(path).body(Body::empty()).expect("well-formed"),
+        )
+        .await
     }
 
     async fn piece(&self, id: &Value, headers: &[(&str, &str)]) -> Answer {
@@ -48,7 +51,7 @@ impl Office {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        self.act(request.body(Body::empty()).unwrap()).await
+        self.act(request.body(Body::empty()).expect("well-formed")).await
     }
 
     /// Follows an export until it is neither waiting nor running.
@@ -56,7 +59,7 @@ impl Office {
         let until = Instant::now() + Duration::from_secs(30);
         loop {
             let job = self.get(&format!("/api/v1/exports/{id}")).await.json();
-            if !["waiting", "running"].contains(&job["status"].as_str().unwrap()) {
+            if !["waiting", "running"].contains(&job["status"].as_str().expect("well-formed")) {
                 return job;
             }
             assert!(Instant::now() < until, "{job}");
@@ -73,9 +76,10 @@ impl Office {
     }
 
     fn files(&self) -> Vec<String> {
-        let folder = fs::read_dir(self.home.path().join("exports")).unwrap();
-        let mut names: Vec<String> =
-            folder.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        let folder = fs::read_dir(self.home.path().join("exports")).expect("well-formed");
+        let mut names: Vec<String> = folder
+            .map(|file| file.expect("well-formed").file_name().into_string().expect("well-formed"))
+            .collect();
         names.sort();
         names
     }
@@ -143,11 +147,11 @@ async fn a_download_goes_on_where_it_broke_off_after_a_restart_too() {
 /// A CSV's rows by their headings.
 fn table(text: &str) -> Vec<BTreeMap<String, String>> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
-    let names = reader.headers().unwrap().clone();
+    let names = reader.headers().expect("a readable table").clone();
     let row = |row: csv::StringRecord| {
         names.iter().map(str::to_owned).zip(row.iter().map(str::to_owned)).collect()
     };
-    reader.records().map(|record| row(record.unwrap())).collect()
+    reader.records().map(|record| row(record.expect("a readable table"))).collect()
 }
 
 /// Requests, exact cost, unknown costs and tokens of each hour, model, pass and status.
@@ -160,7 +164,7 @@ fn sums(rows: &[BTreeMap<String, String>], hourly: bool) -> Sums {
         let key = [&hour[..13], &*row["model"], &*row["pass"], &*row["status"]].map(str::to_owned);
         let sum = sums.entry(key).or_default();
         let cost = row["cost"].parse::<Money>().ok();
-        let number = |name: &str| row[name].parse::<u64>().unwrap();
+        let number = |name: &str| row[name].parse::<u64>().expect("a readable table");
         sum.0 += if hourly { number("requests") } else { 1 };
         sum.1 += cost.map_or(0, Money::attos);
         sum.2 += if hourly { number("unpriced") } else { u64::from(cost.is_none()) };
