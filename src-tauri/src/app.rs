@@ -30,7 +30,7 @@ use crate::config::Config;
 use crate::front::Front;
 use crate::home::{Home, HomeLock};
 use crate::jobs::alerts::{self, Teller};
-use crate::jobs::{backup, budgets, exports, otlp, price_refresh};
+use crate::jobs::{backup, budgets, deployments, exports, otlp, price_refresh};
 use crate::onlookers::Onlookers;
 use crate::session::Sessions;
 use crate::settings::{Settings, refused};
@@ -118,7 +118,14 @@ impl Running {
         let budgets = Arc::clone(&settings.budgets);
         let budgets = budgets::keep_count(budgets, notes, revision.clone(), Arc::clone(&tell));
         let alerts = alerts::watch_over(alerts, readers, revision.clone(), tell);
-        let watching = async move { tokio::join!(alerts, budgets) };
+        let watch = deployments::Watch {
+            home: settings.home.path().to_owned(),
+            ledger: Arc::clone(&settings.ledger),
+            book: Arc::clone(&settings.deployments),
+            every: settings.config.server_status,
+        };
+        let deployments = deployments::keep_watch(watch, revision.clone());
+        let watching = async move { tokio::join!(alerts, budgets, deployments) };
         let serving = serving(&settings, listeners, &router, &sessions, &lifetime, watching)?;
         let (served, router) = (tokio::spawn(serving), router.layer(Extension(Local)));
         Ok(Self { settings, lock, lifetime, addresses, router, revision, sessions, served })

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use api::alerts::{AlertPlan, AlertRule, QuietHours, Rule};
 use api::budgets::BudgetRule;
+use api::deployments::{DeploymentPlan, DeploymentRule, OwnServer, canonical};
 use gateway::Timeouts;
 use meter::budget::Budget;
 use meter::price::PublicKey;
@@ -47,6 +48,9 @@ struct File {
     otlp: Option<OtlpEntry>,
     #[serde(default)]
     budgets: Vec<BudgetRule>,
+    #[serde(default)]
+    deployments: Vec<DeploymentRule>,
+    server_status_seconds: Option<u64>,
     #[serde(default)]
     providers: BTreeMap<Box<str>, ProviderEntry>,
 }
@@ -108,8 +112,7 @@ struct ProviderEntry {
     kind: Option<Hosting>,
     bare_prefix: Option<Box<str>>,
     usage_assist: Option<bool>,
-    /// Read by the deployments view; the gateway has no use for it.
-    #[expect(dead_code, reason = "part of the documented file, used by a later view")]
+    /// Graphics processors that all its models share.
     gpus: Option<u32>,
 }
 
@@ -142,6 +145,10 @@ pub(crate) struct Config {
     pub(crate) alerts: AlertPlan,
     /// What may be spent.
     pub(crate) budgets: Vec<Budget>,
+    /// The user's own servers, and what he declared of them.
+    pub(crate) deployments: DeploymentPlan,
+    /// Between two looks at those servers; absent: they are never asked.
+    pub(crate) server_status: Option<Duration>,
     /// Whether a monitoring system may ask `/metrics`.
     pub(crate) metrics: bool,
     /// Which collector is told of calls; absent: none.
@@ -216,6 +223,8 @@ impl Config {
         for (id, entry) in &file.providers {
             providers.insert(provider(&providers, id, entry)?);
         }
+        let gpus = |id: &str| file.providers.get(id).and_then(|entry| entry.gpus);
+        let deployments = deployments(&file.deployments, &providers, gpus)?;
         let default_provider = file.default_provider.unwrap_or_else(|| "openai".into());
         if providers.get(&default_provider).is_none() {
             let known: Vec<&str> = providers.iter().map(|p| &*p.id).collect();
@@ -245,6 +254,8 @@ impl Config {
             backup: backup(file.backup.unwrap_or_default())?,
             alerts: alerts(file.alerts, file.quiet_hours)?,
             budgets: budgets(&file.budgets)?,
+            deployments,
+            server_status: server_status(file.server_status_seconds)?,
             metrics: file.metrics.enabled,
             otlp: file.otlp.as_ref().map(otlp).transpose()?,
             price_refresh: file.price_refresh.as_ref().map(price_refresh).transpose()?,
@@ -434,6 +445,82 @@ fn budgets(entries: &[BudgetRule]) -> anyhow::Result<Vec<Budget>> {
     Ok(budgets)
 }
 
+/// The servers whose `kind` is local, and what is declared of them.
+fn deployments(
+    entries: &[DeploymentRule],
+    providers: &Providers,
+    gpus: impl Fn(&str) -> Option<u32>,
+) -> anyhow::Result<DeploymentPlan> {
+    let own = providers.iter().filter(|provider| provider.hosting == Hosting::Local);
+    let mut servers: Vec<OwnServer> = own
+        .filter_map(|provider| {
+            let origin = provider.base_url.clone()?;
+            let (gpus, is_here) = (gpus(&provider.id), is_here(&origin));
+            let (id, status) = (provider.id.clone(), provider.status);
+            Some(OwnServer { id, origin, status, gpus, is_here })
+        })
+        .collect();
+    let mut declared: Vec<DeploymentRule> = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let name: String = entry.name.chars().take(80).collect();
+        let rule = entry.check().map_err(|problem| {
+            let hint = problem.hint.unwrap_or_default();
+            anyhow!("[[deployments]] `{name}`: {}\nhint: {hint}", problem.message)
+        })?;
+        let Some(server) = servers.iter_mut().find(|server| *server.id == *rule.provider) else {
+            bail!(
+                "[[deployments]] `{name}`: `{}` is no server of your own\nhint: a provider is one if its `kind` is `local` and it has a `base_url`; there are: {}",
+                rule.provider,
+                servers.iter().map(|server| &*server.id).collect::<Vec<_>>().join(", ")
+            );
+        };
+        let of_server = declared.iter().filter(|other| other.provider == rule.provider);
+        let said = of_server.clone().find_map(|other| other.status);
+        if let (Some(said), Some(status)) = (said, rule.status)
+            && said != status
+        {
+            bail!(
+                "[[deployments]] `{name}`: another deployment of `{}` has a different `status`\nhint: a server is asked in one way; leave it out of one of them",
+                rule.provider
+            );
+        }
+        server.status = rule.status.unwrap_or(server.status);
+        let model = |rule: &DeploymentRule| {
+            rule.model.as_deref().map(|model| canonical(server.status, model).to_owned())
+        };
+        if let Some(same) = of_server.clone().find(|other| model(other) == model(&rule)) {
+            bail!(
+                "[[deployments]] `{name}`: `{}` has the same provider and model\nhint: declare it once",
+                same.name
+            );
+        }
+        if declared.iter().any(|other| other.name == rule.name) {
+            bail!("[[deployments]]: two are called `{name}`\nhint: give each its own name");
+        }
+        declared.push(rule);
+    }
+    Ok(DeploymentPlan { servers, declared })
+}
+
+/// Whether an origin is this machine.
+fn is_here(origin: &str) -> bool {
+    let host = reqwest::Url::parse(origin).ok().and_then(|url| url.host_str().map(str::to_owned));
+    host.is_some_and(|host| {
+        let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+        host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    })
+}
+
+fn server_status(seconds: Option<u64>) -> anyhow::Result<Option<Duration>> {
+    match seconds {
+        Some(0) => Ok(None),
+        Some(seconds) if seconds > 3600 => bail!(
+            "server_status_seconds = `{seconds}` is out of range\nallowed: 1 to 3600; 0: your own servers are never asked whether they run"
+        ),
+        given => Ok(Some(Duration::from_secs(given.unwrap_or(60)))),
+    }
+}
+
 fn alert(entry: &AlertRule) -> anyhow::Result<Rule> {
     entry.check().map_err(|problem| {
         let hint = problem.hint.unwrap_or_default();
@@ -507,6 +594,35 @@ mod tests {
         assert!(otlp(&format!("{fine}trace_url = 'http://v/x'")).contains("{trace_id}"));
         assert!(otlp(&format!("{fine}trace_url = 'javascript:{{trace_id}}'")).contains("allowed"));
         assert!(otlp(&format!("{fine}every_seconds = 0")).contains("1 to 3600"));
+    }
+
+    #[test]
+    fn a_deployment_is_of_a_server_of_ones_own_and_declared_once() {
+        let lab = "[providers.lab]\nauth = 'none'\nbase_url = 'http://10.0.0.7:8000'\nkind = 'local'\ngpus = 2\n";
+        let entry = |fields: &str| {
+            format!("{lab}[[deployments]]\nname = 'a'\nprovider = 'lab'\n{fields}\n")
+        };
+        let plan = Config::parse(&entry("model = 'm'\nstatus = 'vllm'")).unwrap().deployments;
+        let server = plan.servers.iter().find(|server| &*server.id == "lab").unwrap();
+        assert_eq!((server.gpus, server.is_here), (Some(2), false));
+        assert_eq!(server.status, meter::provider::ServerStatus::Vllm);
+        assert!(plan.servers.iter().any(|server| server.is_here));
+        let other = |name: &str, fields: &str| {
+            refusal(&format!(
+                "{}[[deployments]]\nname = '{name}'\nprovider = 'lab'\n{fields}\n",
+                entry("status = 'none'")
+            ))
+        };
+        assert!(other("b", "").contains("same provider and model"));
+        assert!(other("a", "model = 'n'").contains("two are called"));
+        assert!(other("b", "model = 'n'\nstatus = 'vllm'").contains("different `status`"));
+        assert!(refusal(&entry("status = 'magic'")).contains("line 9"));
+        assert!(
+            refusal("[[deployments]]\nname = 'a'\nprovider = 'openai'\n")
+                .contains("no server of your own")
+        );
+        assert!(refusal("server_status_seconds = 4000").contains("1 to 3600"));
+        assert_eq!(Config::parse("server_status_seconds = 0").unwrap().server_status, None);
     }
 
     #[test]

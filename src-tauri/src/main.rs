@@ -4,11 +4,11 @@ mod alert_book;
 mod app;
 mod attribution;
 mod budget_book;
-#[cfg(feature = "desktop")]
 mod child;
 mod cli;
 mod config;
 mod control;
+mod deployment_book;
 #[cfg(feature = "desktop")]
 mod desktop;
 mod exchange;

@@ -93,7 +93,10 @@ pub(crate) fn tell(home: &Home, config: &Config, told: &TellPrice) -> anyhow::Re
     })?;
     let mut entry = Table::new();
     entry["provider"] = value(told.provider.trim());
-    entry["model"] = value(told.model.trim());
+    // Without a model it is the price of all that the provider has.
+    if !told.model.trim().is_empty() {
+        entry["model"] = value(told.model.trim());
+    }
     if let Some(from) = &told.from {
         entry["from"] = value(from.trim());
     }

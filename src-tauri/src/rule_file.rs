@@ -1,4 +1,4 @@
-//! `[[alerts]]`, `[quiet_hours]` and `[[budgets]]` in `config.toml`, changed by commands and pages. What else
+//! `[[alerts]]`, `[quiet_hours]`, `[[budgets]]` and `[[deployments]]` in `config.toml`, changed by commands and pages. What else
 //! the user wrote there (order, comments, spelling) stays as it was.
 
 use std::collections::BTreeMap;
@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context as _, anyhow, bail};
 use api::alerts::{AlertChange, AlertPlan, AlertRule, QuietHours};
 use api::budgets::{BudgetChange, BudgetRule};
+use api::deployments::{DeploymentChange, DeploymentRule};
 use meter::budget::Budget;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Value, value};
 
@@ -29,6 +30,17 @@ pub(crate) fn change(home: &Home, change: &AlertChange) -> anyhow::Result<AlertP
 /// When the file is wrong as it stands, when there is no such budget, or it cannot be written.
 pub(crate) fn change_budgets(home: &Home, change: &BudgetChange) -> anyhow::Result<Vec<Budget>> {
     Ok(rewrite_file(home, |text, config| budgets_changed(text, &config.budgets, change))?.budgets)
+}
+
+/// Writes a change of what is declared of servers into the file and reads all of it again.
+///
+/// # Errors
+/// When the file is wrong as it stands, when nothing of that name is declared, or it cannot be
+/// written.
+pub(crate) fn change_deployments(home: &Home, change: &DeploymentChange) -> anyhow::Result<Config> {
+    rewrite_file(home, |text, config| {
+        deployments_changed(text, &config.deployments.declared, change)
+    })
 }
 
 /// Held while the file is read and written again: two changes never lose one of them.
@@ -195,6 +207,53 @@ fn budgets_changed(
         BudgetChange::Release(..) => {}
     }
     Ok(file.to_string())
+}
+
+fn deployments_changed(
+    text: &str,
+    declared: &[DeploymentRule],
+    change: &DeploymentChange,
+) -> anyhow::Result<String> {
+    let mut file: DocumentMut = text.parse()?;
+    let place = |name: &str| declared.iter().position(|rule| rule.name == *name);
+    match change {
+        DeploymentChange::Add(rule) => {
+            let entries = tables(&mut file, "deployments", ArrayOfTables::new)?;
+            entries.push(table(deployment_fields(rule)?));
+        }
+        DeploymentChange::Replace(name, rule) => {
+            let at = place(name).ok_or_else(|| undeclared(name))?;
+            let before = deployment_fields(&declared[at])?;
+            let entries = tables(&mut file, "deployments", ArrayOfTables::new)?;
+            let table = entries.get_mut(at).ok_or_else(|| undeclared(name))?;
+            rewrite(table, before, deployment_fields(rule)?);
+        }
+        DeploymentChange::Remove(name) => {
+            let at = place(name).ok_or_else(|| undeclared(name))?;
+            if remove(&mut file, "deployments", at)? {
+                file.remove("deployments");
+            }
+        }
+    }
+    Ok(file.to_string())
+}
+
+/// Nothing of that name is declared.
+pub(crate) fn undeclared(name: &str) -> anyhow::Error {
+    let name: String = name.chars().take(80).collect();
+    anyhow!("no deployment `{name}` is declared\nhint: `tollgate deployments` lists them")
+}
+
+fn deployment_fields(rule: &DeploymentRule) -> anyhow::Result<Fields> {
+    let status = rule.status.map(serde_json::to_value).transpose()?;
+    Ok(vec![
+        ("name", Some(rule.name.trim().into())),
+        ("provider", Some(rule.provider.trim().into())),
+        ("model", rule.model.as_deref().map(Value::from)),
+        ("gpus", rule.gpus.map(Value::from)),
+        ("status", status.as_ref().and_then(|status| status.as_str()).map(Value::from)),
+        ("versus", rule.versus.as_deref().map(Value::from)),
+    ])
 }
 
 /// There is no such budget.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use api::alerts::AlertDesk;
 use api::budgets::BudgetDesk;
+use api::deployments::DeploymentDesk;
 use api::exports::Workshop;
 use api::keys::KeyRing;
 use api::prices::{Refreshed, TellPrice};
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::alert_book::AlertBook;
 use crate::budget_book::{BudgetBook, Renamed};
 use crate::config::{Config, PriceRefresh};
+use crate::deployment_book::DeploymentBook;
 use crate::exchange::KeptRates;
 use crate::home::Home;
 use crate::jobs::otlp::Post;
@@ -50,6 +52,7 @@ pub(crate) struct Settings {
     keys: Arc<Ring>,
     pub(crate) alerts: Arc<AlertBook>,
     pub(crate) budgets: Arc<BudgetBook>,
+    pub(crate) deployments: Arc<DeploymentBook>,
     pub(crate) onlookers: Onlookers,
     /// Makes exports in the background.
     pub(crate) workshop: Arc<Workshop>,
@@ -66,6 +69,7 @@ impl Settings {
         let (refreshing, exchange) = (tokio::sync::Mutex::default(), KeptRates::default());
         let alerts = AlertBook::open(home.clone(), config.alerts.clone());
         let budgets = BudgetBook::open(home.clone(), Arc::clone(&ledger), config.budgets.clone());
+        let deployments = DeploymentBook::open(home.clone(), config.deployments.clone());
         let addresses = OnceLock::new();
         let keys = Ring::of(&home, &config.providers);
         let onlookers = Onlookers::of(&config);
@@ -85,6 +89,7 @@ impl Settings {
             keys,
             alerts,
             budgets,
+            deployments,
             onlookers,
             workshop,
             addresses,
@@ -279,6 +284,7 @@ impl Settings {
         let (revision, revised) = watch::channel(0_u64);
         self.alerts.count_on(revision.clone());
         self.budgets.count_on(revision.clone());
+        self.deployments.count_on(revision.clone());
         self.ledger.on_changed(move || revision.send_modify(|revision| *revision += 1));
         let (home, on_change, scopes) = (self.home.clone(), Arc::clone(self), Arc::clone(self));
         let (prices, exchange, tells) = (Arc::clone(self), Arc::clone(self), Arc::clone(self));
@@ -299,6 +305,7 @@ impl Settings {
             alerts: alert_desk(&self.alerts),
             budgets: budget_desk(&self.budgets),
             workshop: Arc::clone(&self.workshop),
+            deployments: deployment_desk(&self.deployments),
             meters: self.onlookers.meters.clone(),
             limits: Arc::clone(&self.onlookers.limits),
             status: Arc::new(move || status.status()),
@@ -324,6 +331,15 @@ fn budget_desk(book: &Arc<BudgetBook>) -> BudgetDesk {
     BudgetDesk {
         standing: Arc::new(move || standing.standing()),
         change: Arc::new(move |order| change.change(&order)),
+    }
+}
+
+fn deployment_desk(book: &Arc<DeploymentBook>) -> DeploymentDesk {
+    let [plan, change] = [(); 2].map(|()| Arc::clone(book));
+    DeploymentDesk {
+        plan: Arc::new(move || plan.plan()),
+        board: Arc::clone(&book.board),
+        change: Arc::new(move |order| change.change(order)),
     }
 }
 

@@ -11,6 +11,7 @@ mod bytes;
 mod calls;
 mod contract;
 mod corpus;
+mod deployments;
 mod ends;
 mod exchange;
 mod exports;

@@ -6,6 +6,7 @@ mod backup;
 mod budgets;
 mod completions;
 pub(crate) mod demo;
+mod deployments;
 mod doctor;
 mod exchange;
 mod export;
@@ -80,6 +81,7 @@ enum Command {
     Exports(exports::ExportsArgs),
     Alerts(alerts::AlertsArgs),
     Budgets(budgets::BudgetsArgs),
+    Deployments(deployments::DeploymentsArgs),
     Keys(keys::KeysArgs),
     Limits(limits::LimitsArgs),
     Passes(passes::PassesArgs),
@@ -117,6 +119,7 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Exports(args)) => args.run(),
         Some(Command::Alerts(args)) => args.run(),
         Some(Command::Budgets(args)) => args.run(),
+        Some(Command::Deployments(args)) => args.run(),
         Some(Command::Keys(args)) => args.run(),
         Some(Command::Limits(args)) => args.run(),
         Some(Command::Passes(args)) => args.run(),

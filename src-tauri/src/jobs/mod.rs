@@ -4,6 +4,7 @@
 pub(crate) mod alerts;
 pub(crate) mod backup;
 pub(crate) mod budgets;
+pub(crate) mod deployments;
 pub(crate) mod exports;
 pub(crate) mod otlp;
 pub(crate) mod price_refresh;

@@ -103,6 +103,7 @@ fn a_pass_opens_what_it_is_for_and_nothing_else() {
         "alerts",
         "alerts/history",
         "budgets",
+        "deployments",
         "events",
         "export",
         "exports",

@@ -9,6 +9,7 @@ pub mod client;
 pub mod http;
 pub mod play;
 pub mod seen;
+pub mod status;
 
 mod anthropic;
 mod gemini;
@@ -27,13 +28,15 @@ use crate::answer::{Answer, Ask};
 use crate::http::{Body, Framing, read_head};
 use crate::perform::{After, perform, refuse_to_speak_http};
 use crate::play::Play;
-use crate::seen::{Record, Seen, read_upload};
+use crate::seen::{End, Record, Seen, read_upload};
+use crate::status::{Script, Status};
 
 /// A running stand-in. Dropping it closes the port; connections end with their requests.
 #[derive(Debug)]
 pub struct Standin {
     address: SocketAddr,
     record: Arc<Record>,
+    script: Arc<Script>,
     closing: Arc<AtomicBool>,
 }
 
@@ -49,9 +52,11 @@ impl Standin {
         let address = listener.local_addr()?;
         let record = Arc::new(Record::default());
         let closing = Arc::new(AtomicBool::new(false));
+        let script = Arc::new(Script::default());
         let (for_accept, ends) = (Arc::clone(&record), Arc::clone(&closing));
-        thread::spawn(move || accept(&listener, &for_accept, &ends));
-        Ok(Self { address, record, closing })
+        let says = Arc::clone(&script);
+        thread::spawn(move || accept(&listener, &for_accept, &says, &ends));
+        Ok(Self { address, record, script, closing })
     }
 
     /// Where it listens.
@@ -62,6 +67,11 @@ impl Standin {
     /// The origin, to be used as a provider's base URL.
     pub fn origin(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// From now on `GET path` is answered so.
+    pub fn says(&self, path: &str, status: Status) {
+        self.script.write(path, status);
     }
 
     /// Everything received so far, in the order of arrival.
@@ -82,21 +92,26 @@ impl Drop for Standin {
     }
 }
 
-fn accept(listener: &TcpListener, record: &Arc<Record>, closing: &AtomicBool) {
+fn accept(
+    listener: &TcpListener,
+    record: &Arc<Record>,
+    script: &Arc<Script>,
+    closing: &AtomicBool,
+) {
     for stream in listener.incoming() {
         if closing.load(Ordering::Relaxed) {
             return;
         }
         let Ok(stream) = stream else { continue };
-        let record = Arc::clone(record);
+        let (record, script) = (Arc::clone(record), Arc::clone(script));
         thread::spawn(move || {
             // A peer that breaks off is what many tests are about.
-            drop(converse(stream, &record));
+            drop(converse(stream, &record, &script));
         });
     }
 }
 
-fn converse(stream: TcpStream, record: &Record) -> io::Result<()> {
+fn converse(stream: TcpStream, record: &Record, script: &Script) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut input = BufReader::new(stream.try_clone()?);
     while let Some(head) = read_head(&mut input)? {
@@ -117,6 +132,12 @@ fn converse(stream: TcpStream, record: &Record) -> io::Result<()> {
             continue;
         }
         record.received(number, upload.clone());
+        if let Some(status) = script.of(&head) {
+            let played = status.play(&stream);
+            let end = if played.is_ok() { End::Complete } else { End::PeerLeft };
+            record.ended(number, end, String::new());
+            return played;
+        }
         let ask = Ask::new(number, &head, &upload.start, play);
         if ask.play.garbage {
             return refuse_to_speak_http(&stream);

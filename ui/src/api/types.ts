@@ -357,6 +357,133 @@ export type CostState =
 /**  An ISO 4217 code. */
 export type Currency = string;
 
+/**  A model on a server of the user's own, or all of a server. */
+export type Deployment = {
+	/**  What the user calls it, or `provider/model`. */
+	name: string,
+	/**  The server: a provider's id. */
+	provider: string,
+	/**  The model; `null`: whatever the server has. */
+	model: string | null,
+	/**  As the user declared it; `null`: it was only seen. */
+	declared: DeploymentRule | null,
+	/**  How it stands. */
+	state: DeploymentState,
+	/**  When the server said so. */
+	asked_at: Timestamp | null,
+	/**  Requests that the server works on, where it says so. */
+	working_on: number | null,
+	/**  Requests that wait there, where it says so. */
+	waiting: number | null,
+	/**  Requests. */
+	requests: number,
+	/**  How many of them failed. */
+	errors: number,
+	/**  Tokens in. */
+	input_tokens: number,
+	/**  Tokens out. */
+	output_tokens: number,
+	/**  How many requests have usage that was estimated, wholly or in part. */
+	estimated: number,
+	/**  Durations end to end. */
+	latency: Spread | null,
+	/**  Seconds that it was seen to run: in calls, and between two answers of its server. */
+	running_seconds: number,
+	/**  When it was last seen to. */
+	last_seen: Timestamp | null,
+	/**  Graphics processors; `null`: nobody said. */
+	gpus: number | null,
+	/**  Who said how many. */
+	gpus_from: GpusFrom | null,
+	/**  Running time times their number. */
+	gpu_seconds: number | null,
+	/**  How busy they are now, in percent, as the driver says. */
+	busy_percent: number | null,
+	/**  What an hour costs; `null`: no price per hour was given. */
+	cost_per_hour: Money | null,
+	/**  What its running time came to at that price, each run at the price of its beginning. */
+	running_cost: Money | null,
+	/**  What its requests came to; `null`: not all of them have a price. */
+	requests_cost: Money | null,
+	/**  Of these amounts. */
+	currency: Currency,
+	/**  The comparison with a paid model, if one is wanted. */
+	versus: Versus | null,
+	/**  The page with its requests, of all time. */
+	page: string,
+};
+
+/**
+ *  A deployment as it is written. Calls of `provider`, which is a server of the user's own, count
+ *  in it, those of one `model` alone if that is given.
+ */
+export type DeploymentRule = {
+	/**  What the user calls it; up to 80 characters. */
+	name: string,
+	/**  The server: the id of a provider whose `kind` is `local`. */
+	provider: string,
+	/**  Its model, as it stands on receipts; left out: whatever no other deployment has. */
+	model: string | null,
+	/**  Graphics processors that are set aside for it. */
+	gpus: number | null,
+	/**  What the server can be asked; left out: what its provider is known for. */
+	status: ServerStatus | null,
+	/**  The paid model it is compared with: `provider/model`. */
+	versus: string | null,
+};
+
+/**  How a deployment stands. */
+export type DeploymentState = 
+/**  The server holds it ready. */
+"active" | 
+/**  The server is there, and would have to load it first. */
+"idle" | 
+/**  The server says that it is not ready yet. */
+"loading" | 
+/**  The server is there, and does not have it. */
+"absent" | 
+/**  Nobody answers at the server's address. */
+"unreachable" | 
+/**  The server's answers make no sense. */
+"unclear" | 
+/**  The server was not asked of late. */
+"unknown";
+
+/**  All deployments together. */
+export type DeploymentTotals = {
+	/**  How many deployments. */
+	deployments: number,
+	/**  How many of them run now, as their servers say. */
+	active: number,
+	/**  Requests. */
+	requests: number,
+	/**
+	 *  Seconds that graphics processors were set aside: running time times their number, shared
+	 *  ones counted once. `null`: nobody told how many there are.
+	 */
+	gpu_seconds: number | null,
+	/**  Fine-tunings. */
+	fine_tunings: number,
+	/**  How many of them went on when a call last showed them. */
+	fine_tunings_running: number,
+	/**  What was saved against paid models, in US dollars, where that is known; `null`: nowhere. */
+	saved: Money | null,
+};
+
+/**  The answer to `deployments`. */
+export type Deployments = {
+	/**  What it is about. */
+	period: Period,
+	/**  All of it. */
+	totals: DeploymentTotals,
+	/**  Those that run first, then the busiest. */
+	deployments: Deployment[],
+	/**  How many more there are than can be listed. */
+	more: number,
+	/**  Jobs that were started in the period, newest first. */
+	fine_tunings: FineTuning[],
+};
+
 /**  What some receipts come to before and after. */
 export type Difference = {
 	/**  How many receipts change. */
@@ -512,6 +639,37 @@ export type Figures = {
 	ttft: Spread | null,
 };
 
+/**
+ *  One fine-tuning. Nobody asks the provider about it but the user's own programs; what their
+ *  calls showed is what is known.
+ */
+export type FineTuning = {
+	/**  The provider's id of the job. */
+	job: string,
+	/**  Whose servers train. */
+	provider: string,
+	/**  The model that is trained on. */
+	model: string | null,
+	/**  How it stood when a call last showed it; `pending`: it went on then. */
+	status: Status,
+	/**  When the call began that started it. */
+	began: Timestamp,
+	/**  When a call showed that it was over; `null`: none did. */
+	ended: Timestamp | null,
+	/**  Seconds between the two; `null`: it goes on, as far as is known. */
+	seconds: number | null,
+	/**  Tokens it was trained on; `null`: nobody said. */
+	trained_tokens: number | null,
+	/**  What it came to; `null`: unknown. */
+	cost: Money | null,
+	/**  Of the cost. */
+	currency: Currency,
+	/**  What stands behind the cost. */
+	cost_state: CostState,
+	/**  The receipt of the call that started it. */
+	receipt: string,
+};
+
 /**  A wire format: how a request is shaped and where its answer says what was used. */
 export type Format = 
 /**  OpenAI-shaped chat completions. */
@@ -586,6 +744,15 @@ export type GateStatus = {
 	/**  Every provider there is. */
 	providers: ProviderStatus[],
 };
+
+/**  Who said how many graphics processors there are. */
+export type GpusFrom = 
+/**  The user, for this deployment. */
+"declared" | 
+/**  The user, for all models of the server. */
+"server" | 
+/**  This machine's driver. */
+"driver";
 
 /**  How wide the buckets of a series are. */
 export type Granularity = 
@@ -1296,6 +1463,21 @@ export type RuleState =
 /**  Not watched. */
 "off";
 
+/**  What a self-hosted server can be asked about the models it holds ready, without loading one. */
+export type ServerStatus = 
+/**  `/api/ps` and `/api/tags`. */
+"ollama" | 
+/**  `/health`, `/v1/models` and `/metrics`. */
+"vllm" | 
+/**  `/health` and `/props`; `/slots` unless it sleeps. */
+"llamacpp" | 
+/**  `/api/v0/models`. */
+"lmstudio" | 
+/**  `/v1/models` alone, which most servers know. */
+"openai" | 
+/**  Nothing: it is not asked. */
+"none";
+
 /**  A later fact about a receipt, appended; the receipt itself never changes. */
 export type Settlement = {
 	/**  When it was appended. */
@@ -1375,7 +1557,7 @@ export type Technology = "llm" | "vlm" | "embedding" | "image" | "audio" | "vide
 export type TellPrice = {
 	/**  Who is paid. */
 	provider: string,
-	/**  The model, as it stands on receipts. */
+	/**  The model, as it stands on receipts; empty: whatever the provider has. */
 	model: string,
 	/**  From when on, such as `2026-11-01`; absent: always. */
 	from?: string | null,
@@ -1479,6 +1661,34 @@ export type Verdict =
 "unreachable" | 
 /**  It documents no call that needs a valid key and costs nothing, so nobody asked. */
 "untested";
+
+/**  A comparison with a paid model. */
+export type Versus = {
+	/**  The paid model: `provider/model`. */
+	model: string,
+	/**
+	 *  What the same usage would have cost there, at the prices of its days; `null`: not all of
+	 *  it has a price there, or there were too many requests to rate them.
+	 */
+	cost: Money | null,
+	/**  The part of it that has a price there, where not all has. */
+	subtotal: Money | null,
+	/**  Of these amounts. */
+	currency: Currency,
+	/**
+	 *  That cost less what it cost here; below zero: it would have been cheaper there. `null`:
+	 *  one of them is unknown.
+	 */
+	saved: Money | null,
+	/**  How many requests were rated. */
+	requests: number,
+	/**  How many of them have no price there. */
+	unpriced: number,
+	/**  How many of them have usage that was estimated. */
+	estimated: number,
+	/**  Whether there were too many requests to rate them all. */
+	too_many: boolean,
+};
 
 /**  One workspace. */
 export type Workspace = {

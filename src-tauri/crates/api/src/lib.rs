@@ -9,6 +9,7 @@ pub mod auth;
 pub mod budgets;
 mod columns;
 pub mod conversion;
+pub mod deployments;
 mod download;
 mod events;
 pub mod export;

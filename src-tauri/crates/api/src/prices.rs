@@ -96,7 +96,7 @@ pub struct PricesInForce {
 pub struct TellPrice {
     /// Who is paid.
     pub provider: String,
-    /// The model, as it stands on receipts.
+    /// The model, as it stands on receipts; empty: whatever the provider has.
     pub model: String,
     /// From when on, such as `2026-11-01`; absent: always.
     #[serde(default)]

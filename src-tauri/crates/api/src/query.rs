@@ -10,6 +10,7 @@ use meter::{Currency, ReceiptId};
 use store::{Demo, Dimension, Filter, StatusFilter};
 
 use crate::conversion::Conversion;
+use crate::deployments::PaidModel;
 use crate::export::{ExportForm, ExportFormat};
 use crate::period::{Granularity, Here, INSTANT_SHAPES};
 use crate::problem::{Code, Problem};
@@ -25,6 +26,8 @@ pub enum Question {
     Export,
     /// A second valuation.
     Reprice,
+    /// Models on servers of the user's own.
+    Deployments,
 }
 
 /// How the table of a usage answer is cut.
@@ -61,6 +64,8 @@ pub struct Query {
     pub currency: Option<Currency>,
     /// The rates to do that at; whoever asks brings them.
     pub rates: Arc<ExchangeRates>,
+    /// The paid model to compare with, if any.
+    pub versus: Option<PaidModel>,
 }
 
 /// Receipts of a page, unless asked otherwise.
@@ -96,6 +101,7 @@ impl Question {
             Self::Requests => &["limit", "before", "currency"],
             Self::Export => &["format", "form", "currency"],
             Self::Reprice => &[],
+            Self::Deployments => &["versus"],
         }
     }
 }
@@ -148,6 +154,11 @@ impl Query {
             currency: given.one("currency", "Write three letters such as `EUR`.", |text| {
                 text.to_ascii_uppercase().parse().ok()
             })?,
+            versus: given.one(
+                "versus",
+                "Write the provider and the model: `ID/MODEL`.",
+                |text| text.parse().ok(),
+            )?,
             rates: Arc::default(),
         })
     }

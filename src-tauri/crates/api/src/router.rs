@@ -20,6 +20,7 @@ use crate::alerts::{self, AlertDesk};
 use crate::answer::{Requests, Usage};
 use crate::auth::{Guard, Pace, Scopes, check, json_only};
 use crate::budgets::{self, BudgetDesk};
+use crate::deployments::{self, DeploymentDesk};
 use crate::exports::{self, Workshop};
 use crate::keys::{self, KeyRing};
 use crate::limits::{self, LimitBoard};
@@ -82,6 +83,8 @@ pub struct Desk {
     pub budgets: BudgetDesk,
     /// Who makes exports in the background.
     pub workshop: Arc<Workshop>,
+    /// Who keeps what is declared of the user's own servers.
+    pub deployments: DeploymentDesk,
     /// What counts calls for a monitoring system, if the user wants one to ask.
     pub meters: Option<Arc<Meters>>,
     /// What the providers said they still allow.
@@ -121,7 +124,11 @@ impl Desk {
         changed.await.unwrap_or_else(|_| Err(stumbled()))
     }
 
-    fn query(&self, question: Question, uri: &Uri) -> Result<(Query, Timestamp), Problem> {
+    pub(crate) fn query(
+        &self,
+        question: Question,
+        uri: &Uri,
+    ) -> Result<(Query, Timestamp), Problem> {
         let parameters = QueryString::<Vec<(String, String)>>::try_from_uri(uri).map_err(|_| {
             Problem::new(Code::BadParameter, "the query string cannot be read")
                 .hint("Write `name=value` pairs joined by `&`.")
@@ -155,6 +162,7 @@ pub fn router(desk: Desk) -> Router {
         .merge(alerts::resource::reading())
         .merge(budgets::resource::reading())
         .merge(exports::resource::reading())
+        .merge(deployments::resource::reading())
         .route_layer(middleware::from_fn_with_state(guard(Scope::UsageRead), check));
     let managing = passes::routes()
         .merge(workspaces::managing())
@@ -164,6 +172,7 @@ pub fn router(desk: Desk) -> Router {
         .merge(alerts::resource::managing())
         .merge(budgets::resource::managing())
         .merge(exports::resource::managing())
+        .merge(deployments::resource::managing())
         .route_layer(middleware::from_fn(json_only))
         .route_layer(middleware::from_fn_with_state(guard(Scope::Manage), check));
     reading

@@ -62,6 +62,27 @@ pub enum Hosting {
     Local,
 }
 
+/// What a self-hosted server can be asked about the models it holds ready, without loading one.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, Deserialize, specta::Type,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServerStatus {
+    /// `/api/ps` and `/api/tags`.
+    Ollama,
+    /// `/health`, `/v1/models` and `/metrics`.
+    Vllm,
+    /// `/health` and `/props`; `/slots` unless it sleeps.
+    Llamacpp,
+    /// `/api/v0/models`.
+    Lmstudio,
+    /// `/v1/models` alone, which most servers know.
+    #[default]
+    Openai,
+    /// Nothing: it is not asked.
+    None,
+}
+
 /// Whether `output` includes reasoning tokens when totals do not tell (wire-format fact).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -100,6 +121,9 @@ pub struct Provider {
     /// Whose machines.
     #[serde(default)]
     pub hosting: Hosting,
+    /// What it can be asked about its models, where it is the user's own.
+    #[serde(default)]
+    pub status: ServerStatus,
     /// Whether it honours `stream_options.include_usage` on OpenAI-shaped streams.
     #[serde(default)]
     pub usage_assist: bool,
@@ -196,6 +220,7 @@ impl Provider {
             bare_header: None,
             auth: Auth::Bearer,
             hosting: Hosting::Hosted,
+            status: ServerStatus::default(),
             usage_assist: false,
             reasoning: Reasoning::Inside,
             hosts: Vec::new(),

@@ -3,8 +3,8 @@
 use rusqlite::{Connection, params_from_iter};
 
 use crate::{
-    books, lane, names, questions, receipt_row, rollup, schema, seal, settlement, upkeep, usage,
-    walk, workspaces,
+    books, lane, names, questions, receipt_row, rollup, running, schema, seal, settlement, upkeep,
+    usage, walk, workspaces,
 };
 
 /// How SQLite goes about a statement, a line a step.
@@ -39,6 +39,10 @@ fn no_question_and_no_write_scans_a_table_or_sorts() {
         usage::NEXT_VALUE,
         rollup::READ,
         rollup::REMOVE,
+        running::BEFORE,
+        running::REMOVE,
+        running::NEXT,
+        running::SPANS,
         seal::UNTIL,
         seal::LIVE,
         seal::NEXT_LIVE,

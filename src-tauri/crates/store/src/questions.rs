@@ -37,6 +37,16 @@ pub struct Reserved {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Arrival(i64);
 
+impl Arrival {
+    pub(crate) const fn of_seq(seq: i64) -> Self {
+        Self(seq)
+    }
+
+    pub(crate) const fn seq(self) -> i64 {
+        self.0
+    }
+}
+
 /// Receipts read at a time when a question has no limit.
 const PAGE: usize = 512;
 

@@ -20,6 +20,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0003_passes_and_workspaces.sql"),
     include_str!("../migrations/0004_sealed_months.sql"),
     include_str!("../migrations/0005_reservations.sql"),
+    include_str!("../migrations/0006_running.sql"),
 ];
 
 /// `TOLL`, so that `file` and other programs can tell what it is.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use api::alerts::{AlertDesk, AlertPlan, Alerts, Memory};
 use api::auth::Local;
 use api::budgets::{BudgetDesk, Budgets};
+use api::deployments::DeploymentDesk;
 use api::exports::Workshop;
 use api::period::Here;
 use api::problem::{Code, Problem};
@@ -189,6 +190,11 @@ fn desk(home: &Path, ledger: &Arc<Ledger>, workshop: Arc<Workshop>) -> Desk {
             change: Arc::new(|_| Err(Problem::new(Code::Conflict, "off"))),
         },
         workshop,
+        deployments: DeploymentDesk {
+            plan: Arc::new(Arc::default),
+            board: Arc::default(),
+            change: Arc::new(|_| Err(Problem::new(Code::Conflict, "off"))),
+        },
         meters: None,
         limits: Arc::default(),
         status: Arc::new(a_status),

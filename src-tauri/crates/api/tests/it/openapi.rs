@@ -59,6 +59,7 @@ const FILTERS: [&str; 16] = [
 const USAGE: [&str; 3] = ["by", "granularity", "currency"];
 const REQUESTS: [&str; 3] = ["limit", "before", "currency"];
 const EXPORT: [&str; 3] = ["format", "form", "currency"];
+const DEPLOYMENTS: [&str; 1] = ["versus"];
 const FILES: &[&str] = &[
     "application/x-ndjson",
     "text/csv",
@@ -194,6 +195,16 @@ fn operations() -> Vec<Operation> {
             Some("ReleaseOrder"),
             One("BudgetStanding"),
         ),
+        read("deployments", "Models on servers of one's own, and fine-tunings", One("Deployments")),
+        make("deployments", "Declares a deployment", "DeploymentRule", One("DeploymentRule")),
+        write(
+            "put",
+            "deployments/{name}",
+            "Replaces a declaration",
+            Some("DeploymentRule"),
+            One("DeploymentRule"),
+        ),
+        write("delete", "deployments/{name}", "Removes a declaration", None, One("DeploymentRule")),
         read("passes", "Every pass, never its secret", Many("Pass")),
         make("passes", "Makes a pass and shows its secret, this once", "NewPass", One("MadePass")),
         write("put", "passes/{label}", "Changes a pass", Some("PassTerms"), One("Pass")),
@@ -233,6 +244,7 @@ impl Operation {
             "usage" => &USAGE,
             "requests" => &REQUESTS,
             "export" => &EXPORT,
+            "deployments" if self.method == "get" => &DEPLOYMENTS,
             _ => return self.query.to_vec(),
         };
         FILTERS.iter().chain(own).copied().collect()
@@ -330,6 +342,7 @@ fn parameter(name: &str) -> Value {
         "limit" => json!({"type": "integer", "minimum": 1, "maximum": 1000}),
         "numbered_before" => json!({"type": "integer", "minimum": 0}),
         "before" => json!({"type": "string", "format": "uuid"}),
+        "versus" => json!({"type": "string", "pattern": "^[^/]+/.+$"}),
         "from" | "to" => json!({"type": "string", "minLength": 1,
             "description": "An RFC 3339 instant, a date, `today`, `yesterday`"}),
         "last" => json!({"type": "string", "pattern": "^[0-9]{1,4}(m|h|d|w|mo|y)$"}),

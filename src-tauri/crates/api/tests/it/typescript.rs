@@ -5,6 +5,7 @@ use std::path::Path;
 use api::alerts::{AlertHistory, AlertRule, Alerts, PauseOrder, SnoozeOrder};
 use api::answer::{Requests, Usage};
 use api::budgets::{BudgetRule, Budgets, ReleaseOrder};
+use api::deployments::{DeploymentRule, Deployments};
 use api::exports::{ExportJob, ExportJobs, ExportOrder};
 use api::keys::{Key, KeyCheck, NewKey};
 use api::limits::KnownLimits;
@@ -57,6 +58,8 @@ pub(crate) fn types() -> Types {
         .register::<ExportOrder>()
         .register::<ExportJob>()
         .register::<ExportJobs>()
+        .register::<DeploymentRule>()
+        .register::<Deployments>()
 }
 
 fn written() -> String {

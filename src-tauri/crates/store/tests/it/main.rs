@@ -9,6 +9,7 @@ mod recording;
 #[cfg(unix)]
 mod recovery;
 mod repricing;
+mod running;
 mod settling;
 mod size;
 mod usage;

@@ -209,6 +209,7 @@ fn a_ledger_of_the_first_layout_is_backed_up_and_answers_the_same() {
          INSERT INTO rollup SELECT 1, start / 96, lane, requests, cost, sums FROM rollup;
          DROP TABLE sealed_rollup; DROP TABLE sealed; DROP TABLE rebuild;
          DROP TABLE pass_limit; DROP TABLE alias; DROP TABLE archived; DROP TABLE reservation;
+         DROP TABLE running; DROP TABLE running_until;
          PRAGMA user_version = 1",
     )
     .unwrap();
@@ -237,7 +238,7 @@ fn a_ledger_of_the_third_layout_gets_its_months_and_answers_the_same() {
     let db = rusqlite::Connection::open(home.path().join("ledger.db")).unwrap();
     db.execute_batch(&format!(
         "DELETE {months}; DELETE FROM sealed WHERE span = 4; DROP TABLE rebuild;
-         DROP TABLE reservation;
+         DROP TABLE reservation; DROP TABLE running; DROP TABLE running_until;
          PRAGMA user_version = 3"
     ))
     .unwrap();
