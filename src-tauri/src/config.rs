@@ -33,6 +33,7 @@ struct File {
     listen: Option<OneOrMany>,
     default_provider: Option<Box<str>>,
     usage_assist: Option<bool>,
+    response_meta: Option<bool>,
     #[serde(default)]
     allowed_hosts: Vec<Box<str>>,
     #[serde(default)]
@@ -127,6 +128,8 @@ pub(crate) struct Config {
     pub(crate) default_provider: Box<str>,
     /// Ask for usage where clients do not.
     pub(crate) usage_assist: bool,
+    /// Tell clients that ask what their receipts say.
+    pub(crate) response_meta: bool,
     /// Further `Host` values to accept.
     pub(crate) allowed_hosts: Vec<Box<str>>,
     /// Find out which program of this machine calls.
@@ -246,6 +249,7 @@ impl Config {
             listen_is_explicit,
             default_provider,
             usage_assist: file.usage_assist.unwrap_or(true),
+            response_meta: file.response_meta.unwrap_or(true),
             allowed_hosts: file.allowed_hosts,
             local_process: file.attribution.local_process,
             providers,

@@ -214,6 +214,7 @@ impl Settings {
             workspaces: self.workspaces.read().unwrap_or_else(PoisonError::into_inner).clone(),
             allowed_hosts: self.config.allowed_hosts.clone(),
             usage_assist: self.config.usage_assist,
+            response_meta: self.config.response_meta,
             trace_upstream: self.config.otlp.as_ref().is_some_and(|otlp| otlp.propagate),
             timeouts: Timeouts {
                 connect: self.config.connect_timeout,

@@ -59,10 +59,15 @@ pub(crate) fn receipts_agree(gate: &Gate, seen: &[Seen]) -> Vec<Value> {
 }
 
 fn sdk(program: &[&str], provider: &str) {
+    let _ = sdk_with(program, provider, &serde_json::json!({}));
+}
+
+/// Every call of an SDK's, with these headers on each; what receipts they left.
+fn sdk_with(program: &[&str], provider: &str, headers: &Value) -> Vec<Value> {
     let Some(interpreter) =
         installed(program[0]).filter(|_| installed("node_modules/openai").is_some())
     else {
-        return;
+        return Vec::new();
     };
     let gate = Gate::open();
     let mut command = if program[0].ends_with("node_modules") {
@@ -70,7 +75,11 @@ fn sdk(program: &[&str], provider: &str) {
     } else {
         Command::new(interpreter)
     };
-    command.current_dir(folder()).arg(program[1]).args([provider, &gate.origin()]);
+    command.current_dir(folder()).arg(program[1]).args([
+        provider,
+        &*gate.origin(),
+        &*headers.to_string(),
+    ]);
     let said = run(&mut command);
     let cases: Vec<Value> =
         said.lines().map(|l| serde_json::from_str(l).expect("a case a line")).collect();
@@ -84,6 +93,15 @@ fn sdk(program: &[&str], provider: &str) {
         assert_eq!(of.len(), 1, "{id}");
     }
     assert_eq!(receipts.iter().filter(|r| r["status"] == "cancelled").count(), 1);
+    receipts
+}
+
+/// No SDK trips over what it is told behind an answer, and `most` of its answers do tell.
+fn told(program: &[&str], provider: &str, most: usize) {
+    let receipts = sdk_with(program, provider, &serde_json::json!({"x-tollgate-meta": "1"}));
+    let tells = |r: &&Value| r["note"].as_str().is_some_and(|note| note.contains("metadata"));
+    let tell = receipts.iter().filter(tells).count();
+    assert!(receipts.is_empty() || tell >= most, "{tell} of {} tell", receipts.len());
 }
 
 const PYTHON: [&str; 2] = [".venv/bin/python", "run.py"];
@@ -112,4 +130,21 @@ fn the_node_sdk_of_openai_works_and_its_receipts_are_true() {
 #[test]
 fn the_node_sdk_of_anthropic_works_and_its_receipts_are_true() {
     sdk(&NODE, "anthropic");
+}
+
+#[test]
+fn the_sdks_of_openai_work_where_they_are_told_of_their_receipts() {
+    told(&PYTHON, "openai", 11);
+    told(&NODE, "openai", 7);
+}
+
+#[test]
+fn the_sdks_of_anthropic_work_where_they_are_told_of_their_receipts() {
+    told(&PYTHON, "anthropic", 7);
+    told(&NODE, "anthropic", 5);
+}
+
+#[test]
+fn the_sdk_of_google_works_where_it_is_told_of_its_receipts() {
+    told(&PYTHON, "gemini", 4);
 }

@@ -16,12 +16,12 @@ use meter::receipt::Kind;
 use serde_json::{Value, json};
 use tokio::time::Sleep;
 
-use crate::Shared;
 use crate::body::Body;
 use crate::refusal::{Dialect, Refusal, stamp};
 use crate::request_body::Upload;
 use crate::response_body::{Metered, Source};
 use crate::tally::Tally;
+use crate::{Shared, meta};
 
 /// The pause before each event of a streamed answer.
 const PACE: Duration = Duration::from_millis(25);
@@ -107,8 +107,10 @@ pub(crate) async fn answer(
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     tally.answered(status, &headers);
+    let postscript = meta::prepare(&tally, status, &mut headers, script.is_over());
     stamp(&mut headers, tally.id());
-    let body = Metered::new(Source::Local(script), tally, None, shared.lifetime.tasks.clone());
+    let body = Metered::new(Source::Local(script), tally, None, shared.lifetime.tasks.clone())
+        .with(postscript);
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
     *response.headers_mut() = headers;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, header};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use meter::price::{Outlook, Prospect};
 use meter::provider::{Auth, Provider};
@@ -25,7 +26,7 @@ use crate::response_body::{Metered, Source};
 use crate::snapshot::StoredKey;
 use crate::tally::{self, Call, Tally};
 use crate::upstream::{Arriving, Fault, Target};
-use crate::{Shared, allowance, credential, demo, guard, headers};
+use crate::{Shared, allowance, credential, demo, guard, headers, meta};
 
 /// How much of a request is read before a budget is asked; of a larger one only its size counts.
 const MOST_FORESEEN: usize = 1024 * 1024;
@@ -70,6 +71,7 @@ pub(crate) async fn run(shared: &Arc<Shared>, request: Request<Incoming>) -> Res
         pass_cut: admitted.pass.map(|pass| pass.cut.clone()),
         parent: admitted.parent,
         caller: parts.extensions.get::<Caller>().cloned(),
+        wish: snapshot.response_meta.then(|| meta::wish(&parts.headers)).flatten(),
     };
     let tally = Tally::new(call, admitted.receipt, Arc::clone(&shared.open));
     let Admitted { dialect, provider, route, target, key, .. } = admitted;
@@ -187,6 +189,9 @@ impl Trip<'_> {
             Asking::AsSent if self.upload.is_empty() => RequestBody::Whole(Bytes::new()),
             Asking::AsSent => RequestBody::Streamed(Arc::clone(&self.upload)),
         };
+        if tally.has_wish() {
+            meta::adjust(&mut headers);
+        }
         if tally.snapshot().trace_upstream && !headers.contains_key(headers::TRACE_PARENT) {
             headers.insert(headers::TRACE_PARENT, tally.begin_trace());
         }
@@ -279,10 +284,12 @@ fn hand_on(shared: &Shared, response: Response<Arriving>, mut tally: Tally) -> R
     tally.answered(parts.status, &parts.headers);
     let strip = tally.is_assisted().then(|| assist::strip(&mut parts.headers)).flatten();
     parts.headers = headers::for_client(parts.headers);
+    let is_bodiless = arriving.incoming().is_end_stream();
+    let postscript = meta::prepare(&tally, parts.status, &mut parts.headers, is_bodiless);
     stamp(&mut parts.headers, tally.id());
     parts.version = http::Version::HTTP_11;
     let source = Source::Upstream(arriving);
-    let body = Metered::new(source, tally, strip, shared.lifetime.tasks.clone());
+    let body = Metered::new(source, tally, strip, shared.lifetime.tasks.clone()).with(postscript);
     Response::from_parts(parts, body.into())
 }
 

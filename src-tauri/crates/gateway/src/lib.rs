@@ -28,6 +28,7 @@ pub mod guard;
 mod headers;
 mod leg;
 pub mod listener;
+mod meta;
 mod poll;
 mod proxy;
 mod refusal;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use meter::format::assist::{Passing, Strip};
+use meter::format::postscript::Postscript;
 use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
@@ -69,8 +70,11 @@ pub(crate) struct Metered {
     patience: Patience,
     /// Takes out the one frame that Tollgate asked for itself.
     strip: Option<Box<Strip>>,
-    /// The failure to be told at the next poll.
+    /// Puts behind the answer what its client wishes to be told.
+    postscript: Option<Box<Postscript>>,
+    /// The failure to be told as soon as all before it is flushed.
     failed: Option<BodyError>,
+    is_flushed: bool,
     /// Cuts it while it runs.
     cut: Option<PassCut>,
     tasks: TaskTracker,
@@ -86,8 +90,17 @@ impl Metered {
         let patience = Patience::new(tally.snapshot().timeouts.upstream_silence);
         let strip = strip.map(Box::new);
         let cut = tally.pass_cut().map(PassCut::of);
-        let mut body =
-            Self { source, tally: Some(tally), patience, strip, failed: None, cut, tasks };
+        let mut body = Self {
+            source,
+            tally: Some(tally),
+            patience,
+            strip,
+            postscript: None,
+            failed: None,
+            is_flushed: false,
+            cut,
+            tasks,
+        };
         if body.is_end_stream() {
             // Nobody polls a body that is at its end.
             body.over(Ending::Complete);
@@ -95,12 +108,18 @@ impl Metered {
         body
     }
 
+    /// The same with this behind it. It must not be at its end already.
+    pub(crate) fn with(mut self, postscript: Option<Postscript>) -> Self {
+        self.postscript = postscript.map(Box::new);
+        self
+    }
+
     pub(crate) fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if let Some(error) = self.failed.take() {
-            return Poll::Ready(Some(Err(error)));
+        if let Some(error) = self.failed {
+            return self.fail(error, cx);
         }
         loop {
             let next = match self.source.poll_frame(cx) {
@@ -122,15 +141,15 @@ impl Metered {
                         BodyError::Broken => Ending::Broken,
                         BodyError::PassCut => Ending::PassCut,
                     });
-                    // The server drops what it has not flushed when a body fails. Pending makes
-                    // it flush, so that the client has all that came before the failure.
                     self.failed = Some(error);
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
+                    match self.postscript.take().map(|postscript| postscript.held().to_vec()) {
+                        Some(held) if !held.is_empty() => Some(Ok(Frame::data(held.into()))),
+                        Some(_) | None => return self.fail(error, cx),
+                    }
                 }
-                None => match self.strip.take().map(|strip| strip.finish()) {
-                    Some(held) if !held.is_empty() => Some(Ok(self.counted(held.into()))),
-                    Some(_) | None => {
+                None => match self.rest() {
+                    Some(rest) => Some(Ok(rest)),
+                    None => {
                         self.over(Ending::Complete);
                         return Poll::Ready(None);
                     }
@@ -142,12 +161,29 @@ impl Metered {
         }
     }
 
+    /// Tells the server of a failure. It drops what it has not flushed when a body fails. Pending
+    /// makes it flush, so that the client has all that came before the failure.
+    fn fail(
+        &mut self,
+        error: BodyError,
+        cx: &Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if std::mem::replace(&mut self.is_flushed, true) {
+            return Poll::Ready(Some(Err(error)));
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
     /// Shows a frame to the receipt and says what of it goes on: the same frame, but for the one
     /// that Tollgate asked for itself. `None`: nothing of it, for now.
     fn pass(&mut self, frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
         let data = match frame.into_data() {
             Ok(data) => data,
-            Err(trailers) => return Some(trailers),
+            // Behind trailers nothing of what is held back could follow.
+            Err(trailers) => {
+                return (self.strip.is_none() && self.postscript.is_none()).then_some(trailers);
+            }
         };
         if let Some(tally) = &mut self.tally {
             tally.show(&data);
@@ -160,11 +196,51 @@ impl Metered {
                 Passing::Parts(parts) => parts.into(),
             },
         };
-        let frame = self.counted(data);
+        let frame = match self.postscript {
+            None => self.counted(data),
+            Some(_) => self.behind_which(data)?,
+        };
         if self.is_end_stream() {
             self.over(Ending::Complete);
         }
         Some(frame)
+    }
+
+    /// What goes on now of data that something may stand behind.
+    fn behind_which(&mut self, data: Bytes) -> Option<Frame<Bytes>> {
+        let passing = self.postscript.as_mut()?.push(&data);
+        match passing {
+            Passing::All => Some(self.counted(data)),
+            Passing::Nothing => None,
+            Passing::Parts(parts) => Some(self.counted(parts.into())),
+        }
+    }
+
+    /// What goes on at the end of upstream's answer: what was held back, and what the client
+    /// wishes to be told. The receipt is finished before, because that tells of it.
+    fn rest(&mut self) -> Option<Frame<Bytes>> {
+        let held = self.strip.take().map(|strip| Bytes::from(strip.finish())).unwrap_or_default();
+        let Some(mut postscript) = self.postscript.take() else {
+            return (!held.is_empty()).then(|| self.counted(held));
+        };
+        let mut rest = match postscript.push(&held) {
+            Passing::All => held.to_vec(),
+            Passing::Nothing => Vec::new(),
+            Passing::Parts(parts) => parts,
+        };
+        if let Some(tally) = &mut self.tally {
+            tally.passed(rest.len() + postscript.held().len());
+        }
+        let told = match self.tally.take_if(|_| postscript.has_place()) {
+            Some(tally) => tally.end_telling(),
+            None => None,
+        };
+        match told {
+            Some(told) => rest.extend(postscript.finish(&told)),
+            None => rest.extend_from_slice(postscript.held()),
+        }
+        self.over(Ending::Complete);
+        (!rest.is_empty()).then(|| Frame::data(rest.into()))
     }
 
     fn counted(&mut self, data: Bytes) -> Frame<Bytes> {
@@ -187,12 +263,15 @@ impl Metered {
 
     pub(crate) fn is_end_stream(&self) -> bool {
         // What the strip holds back may still have to go on, and a failure still to be told.
-        self.strip.is_none() && self.failed.is_none() && self.source.is_end_stream()
+        self.strip.is_none()
+            && self.postscript.is_none()
+            && self.failed.is_none()
+            && self.source.is_end_stream()
     }
 
     pub(crate) fn size_hint(&self) -> SizeHint {
         match &self.source {
-            _ if self.strip.is_some() => SizeHint::default(),
+            _ if self.strip.is_some() || self.postscript.is_some() => SizeHint::default(),
             Source::Upstream(arriving) => arriving.incoming().size_hint(),
             Source::Local(script) => script.size_hint(),
             Source::Gone => SizeHint::with_exact(0),

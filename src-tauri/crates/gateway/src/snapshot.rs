@@ -34,6 +34,8 @@ pub struct Snapshot {
     pub require_pass: bool,
     /// Ask for usage where a stream would not carry it.
     pub usage_assist: bool,
+    /// Tell a client that asks what its receipt says, behind the answer.
+    pub response_meta: bool,
     /// Tell upstream of the call's trace where the client says nothing of one.
     pub trace_upstream: bool,
     /// How long to wait for what.
@@ -55,6 +57,7 @@ impl Default for Snapshot {
             allowed_hosts: Vec::new(),
             require_pass: false,
             usage_assist: true,
+            response_meta: true,
             trace_upstream: false,
             timeouts: Timeouts::default(),
             book: Arc::new(Book::default()),

@@ -25,6 +25,7 @@ use crate::budget::{Candidate, Hold, Stop};
 use crate::caller::Caller;
 use crate::clock::{Began, millis, wall_now};
 use crate::decode::Decoder;
+use crate::meta::Wish;
 use crate::refusal::{Dialect, Refusal};
 use crate::request_body::Upload;
 use crate::scrub::scrub;
@@ -80,6 +81,8 @@ pub(crate) struct Call {
     pub(crate) parent: Option<TraceParent>,
     /// Who makes it, where somebody finds that out.
     pub(crate) caller: Option<Caller>,
+    /// What its client wishes to be told behind the answer.
+    pub(crate) wish: Option<Box<Wish>>,
 }
 
 /// Where a receipt stands.
@@ -206,6 +209,21 @@ impl Tally {
 
     pub(crate) fn is_assisted(&self) -> bool {
         self.receipt.assisted
+    }
+
+    /// Whether its client wishes to be told behind the answer.
+    pub(crate) fn has_wish(&self) -> bool {
+        self.call.wish.is_some()
+    }
+
+    /// Finishes a call whose answer is complete and has a place for what its client wishes to be
+    /// told, and returns that.
+    pub(crate) fn end_telling(mut self) -> Option<String> {
+        if let Some(wish) = &mut self.call.wish {
+            wish.grant();
+        }
+        self.end(Ending::Complete);
+        self.call.wish.take()?.into_told()
     }
 
     pub(crate) fn id(&self) -> ReceiptId {
@@ -505,6 +523,9 @@ impl Tally {
         let spent = receipt.cost.filter(|_| receipt.currency == Currency::USD);
         let used = receipt.input_tokens().saturating_add(receipt.output_tokens());
         let used = (receipt.usage_state != UsageState::Missing).then_some(used);
+        if let Some(wish) = &mut self.call.wish {
+            wish.take_down(receipt);
+        }
         if outcome.is_some() {
             self.call.snapshot.budgets.stir();
         }

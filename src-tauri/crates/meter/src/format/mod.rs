@@ -10,6 +10,7 @@
 //! Errors, framing, statuses and estimates are done here.
 
 pub mod assist;
+pub mod postscript;
 
 mod answer;
 mod anthropic_messages;
