@@ -34,6 +34,7 @@ struct File {
     default_provider: Option<Box<str>>,
     usage_assist: Option<bool>,
     response_meta: Option<bool>,
+    metadata_tags: Option<bool>,
     #[serde(default)]
     allowed_hosts: Vec<Box<str>>,
     #[serde(default)]
@@ -130,6 +131,8 @@ pub(crate) struct Config {
     pub(crate) usage_assist: bool,
     /// Tell clients that ask what their receipts say.
     pub(crate) response_meta: bool,
+    /// Take labels and user of request bodies for tags.
+    pub(crate) metadata_tags: bool,
     /// Further `Host` values to accept.
     pub(crate) allowed_hosts: Vec<Box<str>>,
     /// Find out which program of this machine calls.
@@ -250,6 +253,7 @@ impl Config {
             default_provider,
             usage_assist: file.usage_assist.unwrap_or(true),
             response_meta: file.response_meta.unwrap_or(true),
+            metadata_tags: file.metadata_tags.unwrap_or(true),
             allowed_hosts: file.allowed_hosts,
             local_process: file.attribution.local_process,
             providers,

@@ -215,6 +215,7 @@ impl Settings {
             allowed_hosts: self.config.allowed_hosts.clone(),
             usage_assist: self.config.usage_assist,
             response_meta: self.config.response_meta,
+            metadata_tags: self.config.metadata_tags,
             trace_upstream: self.config.otlp.as_ref().is_some_and(|otlp| otlp.propagate),
             timeouts: Timeouts {
                 connect: self.config.connect_timeout,

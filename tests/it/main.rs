@@ -33,4 +33,5 @@ mod prices;
 mod sdk;
 mod secrets;
 mod soak;
+mod told;
 mod workspaces;

@@ -41,6 +41,11 @@ fn calls() -> Vec<Call> {
             json!({"model": "standin", "stream": stream, "input": PROMPT, "instructions": PROMPT});
         calls.push(Call::post("/v1/responses", &response).bearer(KEY));
     }
+    let data = json!({"model": "standin", "metadata": {"customer_data": {PROMPT: PROMPT}}});
+    let told =
+        |body| Call::post("/v1/completions", body).bearer(KEY).header("x-tollgate-meta", "1");
+    calls.push(told(&data));
+    calls.push(told(&chat(false)).header("x-tollgate-customer-data", PROMPT));
     calls
 }
 

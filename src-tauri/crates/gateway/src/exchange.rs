@@ -23,7 +23,7 @@ use crate::clock::Began;
 use crate::refusal::{Dialect, Refusal, stamp};
 use crate::request_body::{RequestBody, Upload, UploadFailed};
 use crate::response_body::{Metered, Source};
-use crate::snapshot::StoredKey;
+use crate::snapshot::{Snapshot, StoredKey};
 use crate::tally::{self, Call, Tally};
 use crate::upstream::{Arriving, Fault, Target};
 use crate::{Shared, allowance, credential, demo, guard, headers, meta};
@@ -59,7 +59,7 @@ pub(crate) async fn run(shared: &Arc<Shared>, request: Request<Incoming>) -> Res
         None => Ok(()),
     };
     if let Err(Stopped::Refused(refusal)) = held {
-        return refuse_body(shared, &began, admitted, refusal, &upload).await;
+        return refuse_body(shared, &snapshot, &began, admitted, refusal, &upload).await;
     }
     let call = Call {
         began,
@@ -222,13 +222,14 @@ pub(crate) fn turn_away(
 /// Answers a request whose body asks for what its pass does not allow.
 async fn refuse_body(
     shared: &Shared,
+    snapshot: &Snapshot,
     began: &Began,
     admitted: Admitted<'_>,
     refusal: Refusal,
     upload: &Upload,
 ) -> Response<Body> {
     let Admitted { mut receipt, dialect, parent, .. } = admitted;
-    upload.asked(|asked| tally::note_asked(&mut receipt, asked));
+    upload.asked(|asked| tally::note_asked(&mut receipt, asked, snapshot));
     receipt.request_bytes = upload.bytes();
     let answer = deny(shared, began, Denied { receipt, dialect, refusal, parent });
     upload.linger(LINGER_BYTES, LINGER_TIME).await;

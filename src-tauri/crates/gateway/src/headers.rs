@@ -14,8 +14,10 @@ const TAG: &str = "x-tollgate-tag-";
 pub(crate) const WORKSPACE: &str = "x-tollgate-workspace";
 /// W3C trace context.
 pub(crate) const TRACE_PARENT: &str = "traceparent";
-/// Tags kept per request, and bytes kept of a tag's name and value.
-const TAG_LIMITS: (usize, usize, usize) = (16, 64, 256);
+/// Tags kept per request.
+pub(crate) const MOST_TAGS: usize = 16;
+/// Bytes kept of a tag's name and value.
+const TAG_LIMITS: (usize, usize) = (64, 256);
 
 /// Whether a header is about one connection only (RFC 9110 §7.6.1, and older custom).
 fn is_hop_by_hop(name: &HeaderName) -> bool {
@@ -89,14 +91,14 @@ pub(crate) fn for_client(headers: HeaderMap) -> HeaderMap {
 
 /// The tags a client gave, bounded in number and size.
 pub(crate) fn tags(headers: &HeaderMap) -> impl Iterator<Item = (Box<str>, Box<str>)> {
-    let (most, name_limit, value_limit) = TAG_LIMITS;
+    let (name_limit, value_limit) = TAG_LIMITS;
     let tags = headers.iter().filter_map(move |(name, value)| {
         let name = name.as_str().strip_prefix(TAG)?;
         let value = value.to_str().ok()?.trim();
         let fits = !name.is_empty() && name.len() <= name_limit && !value.is_empty();
         fits.then(|| (name.into(), cut(value, value_limit).into()))
     });
-    tags.take(most)
+    tags.take(MOST_TAGS)
 }
 
 /// The calling program: the first product of the user agent, such as `OpenAI/Python`.

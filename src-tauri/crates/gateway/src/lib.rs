@@ -37,6 +37,7 @@ mod response_body;
 mod scrub;
 mod snapshot;
 mod stall;
+mod tags;
 mod tally;
 mod upstream;
 mod valuation;

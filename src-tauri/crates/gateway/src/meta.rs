@@ -5,9 +5,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use meter::format::Format;
 use meter::format::postscript::Postscript;
 use meter::receipt::{Attempt, CostState, Line, Status, UsageState};
+use meter::request::Asked;
 use meter::usage::{Count, Factor, Unit};
 use meter::{Currency, Money, Receipt, ReceiptId};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::headers;
 use crate::tally::Tally;
@@ -25,7 +27,8 @@ const NOTE: &str = "response metadata was put behind the answer, because its cli
 
 /// A client's wish to be told.
 pub(crate) struct Wish {
-    customer_data: Option<Box<str>>,
+    /// JSON on one line; the header's word, before that of the body.
+    customer_data: Option<Box<RawValue>>,
     /// The answer has a place for it.
     is_granted: bool,
     told: Option<String>,
@@ -37,7 +40,10 @@ pub(crate) fn wish(headers: &HeaderMap) -> Option<Box<Wish>> {
     let is_wished = word == "1" || word.eq_ignore_ascii_case("true");
     // A header's value may be UTF-8, although most call that obsolete.
     let data = headers.get(CUSTOMER_DATA).and_then(|v| std::str::from_utf8(v.as_bytes()).ok());
-    let customer_data = data.map(|data| headers::cut(data, CUSTOMER_DATA_LIMIT).into());
+    let customer_data = data.and_then(|data| {
+        RawValue::from_string(serde_json::to_string(headers::cut(data, CUSTOMER_DATA_LIMIT)).ok()?)
+            .ok()
+    });
     is_wished.then(|| Box::new(Wish { customer_data, is_granted: false, told: None }))
 }
 
@@ -48,11 +54,13 @@ impl Wish {
     }
 
     /// Takes down what is to be told of a finished receipt, and notes on it that it is told.
-    pub(crate) fn take_down(&mut self, receipt: &mut Receipt) {
+    pub(crate) fn take_down(&mut self, receipt: &mut Receipt, asked: &Asked) {
         if !self.is_granted {
             return;
         }
-        self.told = serde_json::to_string(&Meta::of(receipt, self.customer_data.as_deref())).ok();
+        let of_body = || one_line(asked.labels.customer_data()?);
+        let customer_data = self.customer_data.take().or_else(of_body);
+        self.told = serde_json::to_string(&Meta::of(receipt, customer_data.as_deref())).ok();
         receipt.note = Some(match receipt.note.take() {
             Some(note) => format!("{note}; {NOTE}").into(),
             None => NOTE.into(),
@@ -63,6 +71,11 @@ impl Wish {
     pub(crate) fn into_told(self) -> Option<String> {
         self.told
     }
+}
+
+/// JSON without line breaks, which stand nowhere inside its strings; none if it is no JSON.
+fn one_line(json: &str) -> Option<Box<RawValue>> {
+    RawValue::from_string(json.replace(['\r', '\n'], " ")).ok()
 }
 
 /// The answer must come in the clear to be added to. What is signed stays as it was signed.
@@ -161,7 +174,7 @@ struct Meta<'a> {
     cost_state: CostState,
     attempts: &'a [Attempt],
     #[serde(skip_serializing_if = "Option::is_none")]
-    customer_data: Option<&'a str>,
+    customer_data: Option<&'a RawValue>,
 }
 
 #[derive(Serialize)]
@@ -184,7 +197,7 @@ struct Used<'a> {
 }
 
 impl<'a> Meta<'a> {
-    fn of(receipt: &'a Receipt, customer_data: Option<&'a str>) -> Self {
+    fn of(receipt: &'a Receipt, customer_data: Option<&'a RawValue>) -> Self {
         let used = |line: &'a Line| Used {
             factor: &line.factor,
             count: line.count,

@@ -34,6 +34,8 @@ pub struct Snapshot {
     pub require_pass: bool,
     /// Ask for usage where a stream would not carry it.
     pub usage_assist: bool,
+    /// Take labels and user of request bodies for tags.
+    pub metadata_tags: bool,
     /// Tell a client that asks what its receipt says, behind the answer.
     pub response_meta: bool,
     /// Tell upstream of the call's trace where the client says nothing of one.
@@ -57,6 +59,7 @@ impl Default for Snapshot {
             allowed_hosts: Vec::new(),
             require_pass: false,
             usage_assist: true,
+            metadata_tags: true,
             response_meta: true,
             trace_upstream: false,
             timeouts: Timeouts::default(),

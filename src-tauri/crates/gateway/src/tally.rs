@@ -30,7 +30,7 @@ use crate::refusal::{Dialect, Refusal};
 use crate::request_body::Upload;
 use crate::scrub::scrub;
 use crate::snapshot::Snapshot;
-use crate::{Finish, Finished, Limits, Open, poll, valuation};
+use crate::{Finish, Finished, Limits, Open, poll, tags, valuation};
 
 /// Response headers that may carry a request id, where the provider's file names none.
 const REQUEST_ID_HEADERS: [&str; 6] = [
@@ -141,7 +141,7 @@ impl Tally {
     /// # Errors
     /// The budget that stands against it.
     pub(crate) fn reserve(&mut self, outlook: Outlook) -> Result<(), Box<Stop>> {
-        self.call.upload.asked(|asked| note_asked(&mut self.receipt, asked));
+        self.note_asked();
         let served = self.served();
         let facets = Facets { served: served.as_deref(), ..facets(&self.receipt) };
         let candidate = Candidate { id: self.receipt.id, facets };
@@ -169,8 +169,8 @@ impl Tally {
     /// Finishes a call that Tollgate itself refuses after all; nothing has left for upstream.
     pub(crate) fn deny(mut self, dialect: Dialect, refusal: &Refusal) {
         let Stage::Drafted(open) = std::mem::replace(&mut self.stage, Stage::Over) else { return };
+        self.note_asked();
         let mut receipt = self.blank_out();
-        self.call.upload.asked(|asked| note_asked(&mut receipt, asked));
         receipt.request_bytes = self.call.upload.bytes();
         let (parent, refusal) = (self.call.parent, refusal.clone());
         deny(Denied { receipt, dialect, refusal, parent }, &self.call.began, &open);
@@ -182,9 +182,14 @@ impl Tally {
         std::mem::replace(&mut self.receipt, blank)
     }
 
+    fn note_asked(&mut self) {
+        let Call { upload, snapshot, .. } = &self.call;
+        upload.asked(|asked| note_asked(&mut self.receipt, asked, snapshot));
+    }
+
     /// Registers the receipt with what is known of the request by now.
     pub(crate) fn open(&mut self) {
-        self.call.upload.asked(|asked| note_asked(&mut self.receipt, asked));
+        self.note_asked();
         self.receipt.request_bytes = self.call.upload.bytes();
         self.tried_ms = millis(self.call.began.elapsed());
         if let Stage::Drafted(open) = &self.stage {
@@ -483,8 +488,8 @@ impl Tally {
             Stage::Drafted(open) => open(&self.receipt),
             Stage::Opened(finish) => finish,
         };
+        self.note_asked();
         let receipt = &mut self.receipt;
-        self.call.upload.asked(|asked| note_asked(receipt, asked));
         if let Some(caller) = &self.call.caller {
             caller.note(receipt);
         }
@@ -524,7 +529,7 @@ impl Tally {
         let used = receipt.input_tokens().saturating_add(receipt.output_tokens());
         let used = (receipt.usage_state != UsageState::Missing).then_some(used);
         if let Some(wish) = &mut self.call.wish {
-            wish.take_down(receipt);
+            self.call.upload.asked(|asked| wish.take_down(receipt, asked));
         }
         if outcome.is_some() {
             self.call.snapshot.budgets.stir();
@@ -570,7 +575,10 @@ fn facets(receipt: &Receipt) -> Facets<'_> {
 }
 
 /// Writes down what the request turned out to ask for.
-pub(crate) fn note_asked(receipt: &mut Receipt, asked: &Asked) {
+pub(crate) fn note_asked(receipt: &mut Receipt, asked: &Asked, snapshot: &Snapshot) {
+    if snapshot.metadata_tags {
+        tags::add(receipt, asked);
+    }
     receipt.model_requested.clone_from(&asked.model);
     receipt.capabilities.clone_from(&asked.capabilities);
     receipt.technology = technology(receipt.kind, &asked.capabilities);

@@ -2,12 +2,14 @@
 //! and counters for an estimate. Values it does not need are skipped, not stored.
 
 mod body;
+mod labels;
 mod multipart;
 
 use crate::format::Format;
 use crate::provider::Route;
 use crate::receipt::{Capability, Kind};
 use crate::request::body::Body;
+pub use crate::request::labels::Labels;
 use crate::request::multipart::Form;
 
 /// What the client asked for, as far as its body has been read.
@@ -46,6 +48,8 @@ pub struct Asked {
     pub answers: Option<u64>,
     /// What a price may depend on besides the model, such as an image's `size` and `quality`.
     pub attributes: Vec<(Box<str>, Box<str>)>,
+    /// What the body says of whom it is for and what it belongs to.
+    pub labels: Labels,
 }
 
 /// Counts text as it passes and keeps none of it.

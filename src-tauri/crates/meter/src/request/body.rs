@@ -6,7 +6,7 @@
 use crate::json::{Kind, Scanner, Sink, Want, plain};
 use crate::provider::Route;
 use crate::receipt::{self, Capability};
-use crate::request::{Asked, TextCount, is_attribute};
+use crate::request::{Asked, TextCount, is_attribute, labels};
 
 /// Bytes of a model's name that are kept.
 const MODEL_LIMIT: usize = 256;
@@ -86,6 +86,7 @@ impl Sink for Walk<'_> {
                 Want::Walk
             }
             [key] => self.at_top(key, kind),
+            [home, name] if labels::is_home(home) => self.asked.labels.want(name, kind),
             [.., "cache_control" | "cachePoint"] => self.breakpoint(),
             [.., "cache_control" | "cachePoint", "ttl"] => Want::Keep(WORD_LIMIT),
             [root, ..] if self.is_prompt(root) => self.in_prompt(path, kind),
@@ -94,8 +95,14 @@ impl Sink for Walk<'_> {
     }
 
     fn kept(&mut self, path: &[&str], json: &str) {
+        if let [home, name] = path
+            && labels::is_home(home)
+        {
+            return self.asked.labels.take(name, json);
+        }
         let word = plain(json);
         match path {
+            [key] if labels::names_user(key) => self.asked.labels.take_user(&word),
             ["model" | "model_id"] => self.asked.model = (!word.is_empty()).then(|| word.into()),
             ["stream"] => self.asked.stream = word == "true",
             path if bounds_output(path) => {
@@ -209,6 +216,7 @@ impl Walk<'_> {
                 Kind::String,
             ) => Want::Keep(WORD_LIMIT),
             ("n", Kind::Number) => Want::Keep(WORD_LIMIT),
+            (key, Kind::String) if labels::names_user(key) => self.asked.labels.want(key, kind),
             (key, Kind::Number) if bounds_output(&[key]) => Want::Keep(WORD_LIMIT),
             ("stream_options", _) => {
                 self.asked.has_stream_options = true;
@@ -242,6 +250,7 @@ impl Walk<'_> {
             ("cache_control", _) => self.breakpoint(),
             (key, Kind::String) if self.is_prompt(key) => Want::Count,
             (key, Kind::String | Kind::Number) if is_attribute(key) => Want::Keep(WORD_LIMIT),
+            (key, Kind::Array) if labels::is_home(key) => Want::Skip,
             (_, Kind::Object | Kind::Array) => Want::Walk,
             (_, Kind::String | Kind::Number | Kind::Bool | Kind::Null) => Want::Skip,
         }

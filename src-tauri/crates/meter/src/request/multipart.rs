@@ -44,6 +44,8 @@ enum Field {
     /// Something that the price may depend on.
     Attribute(Box<str>),
     Stream,
+    /// The end user.
+    User,
     /// Text that the model reads.
     Prompt,
     Image,
@@ -142,6 +144,7 @@ impl Form {
         self.field = match name.trim_end_matches("[]") {
             "model" => Field::Model,
             "stream" => Field::Stream,
+            "user" => Field::User,
             "prompt" => Field::Prompt,
             name if is_attribute(name) => Field::Attribute(name.into()),
             "image" | "mask" => Field::Image,
@@ -152,7 +155,7 @@ impl Form {
             Field::Model => asked.model_names += 1,
             Field::Image => asked.sends_media(Capability::Vision),
             Field::Audio => asked.sends_media(Capability::AudioInput),
-            Field::Stream | Field::Attribute(_) | Field::Prompt | Field::Other => {}
+            Field::Stream | Field::User | Field::Attribute(_) | Field::Prompt | Field::Other => {}
         }
         self.value.clear();
         self.text = TextCount::default();
@@ -161,7 +164,7 @@ impl Form {
     /// More content of the part at hand.
     fn take(&mut self, bytes: &[u8]) {
         match self.field {
-            Field::Model | Field::Stream | Field::Attribute(_) => {
+            Field::Model | Field::Stream | Field::User | Field::Attribute(_) => {
                 let room = VALUE_LIMIT - self.value.len();
                 self.value.extend_from_slice(&bytes[..bytes.len().min(room)]);
             }
@@ -177,6 +180,7 @@ impl Form {
             Field::Model if !value.is_empty() && asked.model.is_none() => {
                 asked.model = Some(value.trim().into());
             }
+            Field::User => asked.labels.take_user(&value),
             Field::Stream => asked.stream = matches!(value.trim(), "true" | "1" | "True"),
             Field::Prompt => asked.text.add(self.text),
             Field::Model | Field::Image | Field::Audio | Field::Other => {}
