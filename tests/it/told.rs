@@ -27,13 +27,13 @@ fn labels_of_a_body_are_tags_in_every_view() {
         let said = gate.says(arguments);
         said.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
     };
-    let by_user = &read(&["usage", "--by", "tag:user", "--json"])[0];
+    let by_user = gate.says(&["usage", "--by", "tag:user"]);
     let calls_of = |user: &str| {
-        let rows = by_user["groups"].as_array().expect("rows");
-        let row = rows.iter().find(|row| row.to_string().contains(&format!("\"{user}\"")));
-        row.unwrap_or_else(|| panic!("{by_user:#}"))["totals"]["requests"].clone()
+        let row = by_user.lines().find(|row| row.contains(user));
+        let words = row.unwrap_or_else(|| panic!("{by_user}")).split_whitespace();
+        words.skip_while(|word| *word != user).nth(1).map(str::to_owned)
     };
-    assert_eq!((calls_of("ann"), calls_of("bob")), (json!(2), json!(1)));
+    assert_eq!((calls_of("ann").as_deref(), calls_of("bob").as_deref()), (Some("2"), Some("1")));
     assert_eq!(read(&["requests", "--tag", "user=ann", "--json"]).len(), 2);
     assert_eq!(read(&["requests", "--tag", "workflow=nightly", "--json"]).len(), 1);
     let exported = gate.says(&["export", "--format", "csv"]);

@@ -29,7 +29,11 @@ async fn receipt_of(body: &str, more: &str, adjust: fn(&mut Snapshot)) -> Receip
     let answer =
         rig.exchange(request.replacen("\r\n\r\n", &format!("\r\n{more}\r\n\r\n"), 1)).await;
     assert_eq!(answer.status(), 200);
-    assert_eq!(got.recv().await.unwrap().body, body.as_bytes(), "the body goes up as it came");
+    assert_eq!(
+        got.recv().await.expect("sent").body,
+        body.as_bytes(),
+        "the body goes up as it came"
+    );
     rig.receipt().await
 }
 
