@@ -20,6 +20,7 @@ mod open;
 mod paper;
 mod passes;
 mod prices;
+mod report;
 mod reprice;
 mod requests;
 mod screen;
@@ -87,6 +88,7 @@ enum Command {
     Passes(passes::PassesArgs),
     Workspaces(workspaces::WorkspacesArgs),
     Prices(prices::PricesArgs),
+    Report(report::ReportArgs),
     Reprice(reprice::RepriceArgs),
     Exchange(exchange::ExchangeArgs),
     Backup(backup::BackupArgs),
@@ -125,6 +127,7 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Passes(args)) => args.run(),
         Some(Command::Workspaces(args)) => args.run(),
         Some(Command::Prices(args)) => args.run(),
+        Some(Command::Report(args)) => args.run(),
         Some(Command::Reprice(args)) => args.run(),
         Some(Command::Exchange(args)) => args.run(),
         Some(Command::Backup(args)) => args.run(),

@@ -112,6 +112,7 @@ fn a_pass_opens_what_it_is_for_and_nothing_else() {
         "limits",
         "openapi.json",
         "prices",
+        "report",
         "requests",
         "requests/id",
         "status",

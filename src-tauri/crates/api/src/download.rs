@@ -108,13 +108,18 @@ fn write(
     drop(runtime.block_on(send.send_timeout(last, PATIENCE)));
 }
 
-/// `usage-2026-11-01_2026-11-30.csv`: the first and the last day, by the asker's clock.
+/// `usage-2026-11-01_2026-11-30.csv`.
 pub(crate) fn file_name(query: &Query, now: Timestamp) -> String {
+    format!("{}.{}", period_name(query, now), query.format)
+}
+
+/// `usage-2026-11-01_2026-11-30`: the first and the last day, by the asker's clock.
+pub(crate) fn period_name(query: &Query, now: Timestamp) -> String {
     let date =
         |at: Timestamp, zone: Tz| at.utc().with_timezone(&zone).format("%Y-%m-%d").to_string();
     let from = query.filter.from.map_or_else(|| "start".to_owned(), |from| date(from, query.zone));
     let last = query.filter.to.map_or(now, |to| Timestamp::from_millis(to.millis() - 1));
-    format!("usage-{from}_{}.{}", date(last, query.zone), query.format)
+    format!("usage-{from}_{}", date(last, query.zone))
 }
 
 /// A writer whose other end is an answer's body.

@@ -27,6 +27,7 @@ pub mod problem;
 pub mod query;
 pub mod question;
 pub mod readers;
+pub mod report;
 pub mod reprice;
 pub mod router;
 pub mod standing;

@@ -24,6 +24,8 @@ pub enum Question {
     Requests,
     /// Receipts as a file.
     Export,
+    /// A page to share.
+    Report,
     /// A second valuation.
     Reprice,
     /// Models on servers of the user's own.
@@ -100,6 +102,7 @@ impl Question {
             Self::Usage => &["by", "granularity", "currency"],
             Self::Requests => &["limit", "before", "currency"],
             Self::Export => &["format", "form", "currency"],
+            Self::Report => &["granularity", "currency"],
             Self::Reprice => &[],
             Self::Deployments => &["versus"],
         }

@@ -5,8 +5,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::extract::{Path, Query as QueryString, State};
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::http::{Method, Uri};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router, middleware};
 use chrono_tz::Tz;
@@ -31,7 +32,9 @@ use crate::problem::{Code, Problem};
 use crate::query::{Query, Question};
 use crate::readers::{Readers, stumbled};
 use crate::status::GateStatus;
-use crate::{download, events, openapi, passes, prices, question, reprice, status, workspaces};
+use crate::{
+    download, events, openapi, passes, prices, question, report, reprice, status, workspaces,
+};
 
 /// What the time is.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -152,6 +155,7 @@ pub fn router(desk: Desk) -> Router {
         .route("/api/v1/requests", get(requests))
         .route("/api/v1/requests/{id}", get(receipt))
         .route("/api/v1/export", get(export))
+        .route("/api/v1/report", get(shared))
         .route("/api/v1/events", get(changes))
         .route("/api/v1/status", get(status::status))
         .route("/api/v1/limits", get(limits::limits))
@@ -207,6 +211,18 @@ async fn receipt(
 async fn export(State(desk): State<Desk>, uri: Uri) -> Result<Response, Problem> {
     let (query, now) = desk.query(Question::Export, &uri)?;
     download::file(&desk.readers, query, now).await
+}
+
+async fn shared(State(desk): State<Desk>, uri: Uri) -> Result<Response, Problem> {
+    let (query, now) = desk.query(Question::Report, &uri)?;
+    let name = download::period_name(&query, now);
+    let page = desk.readers.ask(move |ledger| report::report(ledger, &query, now)).await?;
+    let headers = [
+        (CONTENT_TYPE, report::MEDIA_TYPE.to_owned()),
+        (CONTENT_DISPOSITION, format!("attachment; filename=\"{name}.html\"")),
+        (CONTENT_SECURITY_POLICY, report::POLICY.to_owned()),
+    ];
+    Ok((headers, page).into_response())
 }
 
 async fn changes(State(desk): State<Desk>) -> Response {

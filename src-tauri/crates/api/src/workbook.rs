@@ -250,7 +250,8 @@ fn rows_after(totals: &Figures) -> u32 {
     17 + u32::try_from(totals.other_costs.len()).unwrap_or(u32::MAX - 17)
 }
 
-fn filters(filter: &Filter) -> String {
+/// The filters in a few words; `none` if there are none.
+pub(crate) fn filters(filter: &Filter) -> String {
     let texts = [
         ("model", &filter.models),
         ("provider", &filter.providers),

@@ -6,6 +6,7 @@ mod exports;
 mod openapi;
 mod passes;
 mod questions;
+mod report;
 mod reprice;
 mod scopes;
 mod typescript;

@@ -105,6 +105,7 @@ fn operations() -> Vec<Operation> {
         write("delete", "exports/{id}", "Forgets an export and its file", None, One("ExportJobs")),
         write("post", "exports/{id}/cancel", "Ends an export", None, One("ExportJob")),
         read("exports/{id}/file", "An export's file, whole or a part of it", Other(FILES)),
+        read("report", "A filtered view as one HTML file", Other(&["text/html"])),
         read("events", "An event each time the ledger changed", Other(&["text/event-stream"])),
         read("status", "What this Tollgate is and how it is doing", One("GateStatus")),
         read("limits", "What the providers still allow", One("KnownLimits")),
@@ -245,6 +246,7 @@ impl Operation {
             "requests" => &REQUESTS,
             "export" => &EXPORT,
             "deployments" if self.method == "get" => &DEPLOYMENTS,
+            "report" => &["granularity", "currency"],
             _ => return self.query.to_vec(),
         };
         FILTERS.iter().chain(own).copied().collect()
