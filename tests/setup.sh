@@ -56,6 +56,11 @@ if ! fresh ../browser/package-lock.json ../browser/node_modules/installed; then
 fi
 [ -n "${CHROMIUM:-}" ] || install chromium chromium chromium
 
+# A real PostgreSQL to load exports into; its own service need not run.
+if command -v apt-get >/dev/null 2>&1; then
+  [ -d /usr/lib/postgresql ] || install initdb postgresql postgresql
+fi
+
 # The window: what it is built with, and a display, a session bus and a driver to test it on.
 if command -v apt-get >/dev/null 2>&1; then
   pkg-config --exists webkit2gtk-4.1 ayatana-appindicator3-0.1 2>/dev/null &&

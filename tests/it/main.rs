@@ -28,6 +28,7 @@ mod metrics;
 mod openapi;
 mod otlp;
 mod passes;
+mod postgres;
 mod price_refresh;
 mod prices;
 mod sdk;

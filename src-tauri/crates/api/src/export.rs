@@ -230,8 +230,15 @@ fn plain(value: Value<'_>) -> String {
 
 /// Text that came from outside. A spreadsheet takes what begins with one of these for a
 /// formula; an apostrophe in front makes it text again (OWASP, "CSV Injection").
+///
+/// One more is put before those that are there, so that taking one away gives the text back. A
+/// zero character ends the text for some readers and the reading for others.
 fn text(outside: &str) -> String {
-    match outside.trim_start_matches(' ').starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
+    let outside = &*outside.replace('\0', "\u{fffd}");
+    match outside
+        .trim_start_matches([' ', '\''])
+        .starts_with(['=', '+', '-', '@', '\t', '\r', '\n'])
+    {
         true => format!("'{outside}"),
         false => outside.to_owned(),
     }
@@ -306,9 +313,10 @@ mod tests {
         assert_eq!(row["error_message"], "a, \"b\"\nc");
         assert_eq!(row["tags"], r#"{"team":"@sum"}"#);
         assert_eq!(row["cost"], "-0.000205");
-        for (text_cell, guarded) in [("-1", true), (" =1", true), ("\t=1", true), ("gpt-5", false)]
-        {
-            assert_eq!(text(text_cell).starts_with('\''), guarded, "{text_cell:?}");
+        let guarded = ["-1", " =1", "\t=1", "'=1", "'' +1"];
+        guarded.iter().for_each(|cell| assert_eq!(text(cell), format!("'{cell}")));
+        for plain in ["gpt-5", "'s", "", "a\u{e9}"] {
+            assert_eq!(text(plain), plain);
         }
     }
 
