@@ -27,6 +27,8 @@ export const FILTERS = [
   "client",
   "status",
   "kind",
+  "technology",
+  "capability",
   "stream",
   "tag",
   "demo",

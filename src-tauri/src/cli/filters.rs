@@ -52,6 +52,12 @@ pub(crate) struct Filters {
     /// Only this kind of call, such as `chat` or `embedding`
     #[arg(long, value_name = "KIND")]
     kind: Vec<String>,
+    /// Only this sort of model: llm, vlm, embedding, image, audio or video
+    #[arg(long, value_name = "SORT")]
+    technology: Vec<String>,
+    /// Only calls that exercised this, such as `tools`, `vision` or `reasoning`
+    #[arg(long, value_name = "NAME")]
+    capability: Vec<String>,
     /// Only streams, or with `--stream false` only calls that were none
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     stream: Option<bool>,
@@ -100,6 +106,8 @@ impl Filters {
             ("client", &self.client),
             ("status", &self.status),
             ("kind", &self.kind),
+            ("technology", &self.technology),
+            ("capability", &self.capability),
             ("id", &self.id),
             ("tag", &self.tag),
         ];

@@ -11,7 +11,7 @@ use api::question;
 use api::standing::{Standing, tokens};
 use clap::Args;
 use meter::Receipt;
-use meter::receipt::{Status, UsageState};
+use meter::receipt::{Status, Technology, UsageState};
 use meter::usage::Basis;
 use serde::Serialize;
 
@@ -181,13 +181,27 @@ const TOKENS_OUT: Column = Column::new("tokens out", Align::Right, 3);
 const COST: Column = Column::new("cost", Align::Point, 0);
 const TOOK: Column = Column::new("took", Align::Right, 4);
 const CLIENT: Column = Column::new("client", Align::Left, 6).cut(6);
+const TECHNOLOGY: Column = Column::new("technology", Align::Left, 7);
+const CAPABILITIES: Column = Column::new("capabilities", Align::Left, 8).cut(8);
 
 /// Where the converted cost stands: behind the cost.
 const CONVERTED: usize = 8;
 
 /// What a page needs.
-const COLUMNS: &[Column] =
-    &[ID, TIME, STATUS, MODEL, PROVIDER, TOKENS_IN, TOKENS_OUT, COST, TOOK, CLIENT];
+const COLUMNS: &[Column] = &[
+    ID,
+    TIME,
+    STATUS,
+    MODEL,
+    PROVIDER,
+    TOKENS_IN,
+    TOKENS_OUT,
+    COST,
+    TOOK,
+    CLIENT,
+    TECHNOLOGY,
+    CAPABILITIES,
+];
 
 /// The same with room for what nobody has seen yet.
 const FOLLOWED: &[Column] = &[
@@ -201,6 +215,8 @@ const FOLLOWED: &[Column] = &[
     COST.at_least(10),
     TOOK.at_least(7),
     CLIENT.at_least(16),
+    TECHNOLOGY.at_least(10),
+    CAPABILITIES.at_least(16),
 ];
 
 fn cells(receipt: &Receipt, here: Here) -> Vec<Cell> {
@@ -223,6 +239,7 @@ fn cells(receipt: &Receipt, here: Here) -> Vec<Cell> {
         Cell::new(text)
     };
     let id = receipt.id.to_string();
+    let used: Vec<&str> = receipt.capabilities.iter().map(|one| one.as_str()).collect();
     vec![
         Cell::new(&id[..18]).style(FAINT),
         Cell::new(short_instant(receipt.started_at, here)),
@@ -237,5 +254,7 @@ fn cells(receipt: &Receipt, here: Here) -> Vec<Cell> {
         Cell::new(cost(receipt, &standing, is_estimated)).style(if is_odd { ODD } else { PLAIN }),
         Cell::new(duration(receipt.latency_ms)),
         Cell::optional(receipt.client.as_deref()),
+        Cell::new(receipt.technology.map_or("", Technology::as_str)),
+        Cell::new(used.join(", ")),
     ]
 }

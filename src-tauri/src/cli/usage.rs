@@ -6,11 +6,13 @@ use api::answer::{Figures, Row, Usage};
 use api::conversion::{Converted, UsedRate};
 use api::query::Question;
 use api::question;
+use api::units::UnitOfUse;
 use clap::Args;
 use meter::Money;
 use meter::receipt::Status;
+use meter::usage::Count;
 
-use super::figure::{count, duration, grouped, in_currency, instant, money, total};
+use super::figure::{count, duration, grouped, in_currency, instant, microseconds, money, total};
 use super::filters::{Filters, Parameters, now};
 use super::screen::{FAINT, STRONG, Screen, painted};
 use super::table::{self, Align, Cell, Column};
@@ -27,7 +29,7 @@ use super::table::{self, Align, Cell, Column};
   tollgate usage --by tag:team --json
   tollgate usage --by month --currency EUR")]
 pub(crate) struct UsageArgs {
-    /// One row a model, provider, key, pass, workspace, status, kind, client, hour, day, week, month or tag:NAME, or several: model,key,hour
+    /// One row a model, provider, key, pass, workspace, status, kind, client, technology, capability, hour, day, week, month or tag:NAME, or several: model,key,hour
     #[arg(long, value_name = "WHAT")]
     by: Option<String>,
     /// Add a series of 15m, hours, days, weeks or months (seen with --json)
@@ -140,11 +142,20 @@ fn totals(screen: &mut Screen, figures: &Figures, used: &[UsedRate]) -> io::Resu
         grouped(figures.output_tokens)
     );
     fact("Tokens", tokens)?;
+    for (unit, many) in others(figures) {
+        fact("", format!("{} {unit}", count(*many)))?;
+    }
     for (name, spread) in [("Time", figures.latency), ("First content", figures.ttft)] {
         if let Some(spread) = spread {
-            let [p50, p95, mean] = [spread.p50_ms, spread.p95_ms, spread.mean_ms].map(duration);
-            fact(name, format!("p50 {p50}, p95 {p95}, mean {mean}"))?;
+            let times = [spread.p50_ms, spread.p95_ms, spread.p99_ms, spread.mean_ms];
+            let [p50, p95, p99, mean] = times.map(duration);
+            fact(name, format!("p50 {p50}, p95 {p95}, p99 {p99}, mean {mean}"))?;
         }
+    }
+    if let Some(added) = figures.overhead {
+        let times = [added.p50_us, added.p95_us, added.p99_us, added.mean_us];
+        let [p50, p95, p99, mean] = times.map(microseconds);
+        fact("Tollgate", format!("p50 {p50}, p95 {p95}, p99 {p99}, mean {mean}"))?;
     }
     if figures.factors.is_empty() {
         return Ok(());
@@ -168,6 +179,11 @@ fn totals(screen: &mut Screen, figures: &Figures, used: &[UsedRate]) -> io::Resu
         })
         .collect();
     table::print(screen, &columns, &rows)
+}
+
+/// What was used besides tokens, each unit by itself.
+fn others(figures: &Figures) -> impl Iterator<Item = (&UnitOfUse, &Count)> {
+    figures.units.iter().filter(|(unit, _)| **unit != UnitOfUse::Tokens)
 }
 
 /// Where the converted cost stands: behind the cost.
@@ -196,16 +212,37 @@ fn by_table(screen: &mut Screen, by: &str, usage: &Usage) -> io::Result<()> {
     } else {
         COLUMNS.to_vec()
     };
+    let mut columns = columns;
+    if others(&usage.totals).next().is_some() {
+        columns.push(Column::new("other units", Align::Left, 3));
+    }
     let mut rows: Vec<Vec<Cell>> = usage.rows.iter().map(|row| cells(by, row)).collect();
     let total =
         Row { name: Some("total".to_owned()), names: Vec::new(), figures: usage.totals.clone() };
     rows.push(cells(by, &total).into_iter().map(|cell| cell.style(STRONG)).collect());
     table::print(screen, &columns, &rows)?;
+    remarks(usage);
     let said = rates(&usage.exchange);
     if said.is_empty() {
         Ok(())
     } else {
         writeln!(screen, "{}", painted(FAINT, &format!("converted{said}")))
+    }
+}
+
+/// What a table's rows do not say by themselves.
+fn remarks(usage: &Usage) {
+    if usage.overlapping {
+        super::remark(
+            "A request counts in the row of each capability that it exercised: rows overlap and do not add up to the total.",
+        );
+    }
+    if let Some(from) = usage.sorting_from {
+        let zone = usage.period.tz.parse().unwrap_or(chrono_tz::UTC);
+        super::remark(&format!(
+            "What requests since {} exercised is still being sorted in after an update; until then they count as without.",
+            instant(from, zone)
+        ));
     }
 }
 
@@ -229,6 +266,9 @@ fn cells(by: &str, row: &Row) -> Vec<Cell> {
         time(figures.latency.map(|spread| spread.p50_ms)),
         time(figures.latency.map(|spread| spread.p95_ms)),
     ];
+    let units: Vec<String> =
+        others(figures).map(|(unit, many)| format!("{} {unit}", count(*many))).collect();
+    cells.push(Cell::new(units.join(", ")));
     if let Some(converted) = &figures.converted {
         let said = converted.cost.map(|cost| in_currency(&money(cost), converted.currency));
         cells.insert(CONVERTED, Cell::optional(said.as_deref()));

@@ -633,10 +633,14 @@ export type Figures = {
 	output_tokens: number,
 	/**  Every factor's own sum. */
 	factors: { [key in string]: number },
+	/**  The sum of each unit that models are used by; never added to another. */
+	units: Partial<{ [key in UnitOfUse]: number }>,
 	/**  End to end; `null` without requests. */
 	latency: Spread | null,
 	/**  Until the first content; `null` without streams. */
 	ttft: Spread | null,
+	/**  What Tollgate itself added; `null` where nothing was measured. */
+	overhead: Overhead | null,
 };
 
 /**
@@ -1041,6 +1045,18 @@ export type OtlpStatus = {
 	dropped: number,
 	/**  Why it takes nothing at the moment. */
 	problem: string | null,
+};
+
+/**  How the time that Tollgate itself added is spread. */
+export type Overhead = {
+	/**  The mean, in microseconds. */
+	mean_us: number,
+	/**  Half of the requests waited at most this many microseconds for Tollgate. */
+	p50_us: number,
+	/**  95 of a hundred at most this many. */
+	p95_us: number,
+	/**  99 of a hundred at most this many. */
+	p99_us: number,
 };
 
 /**  One entry of the file, for people. */
@@ -1533,6 +1549,8 @@ export type Spread = {
 	p50_ms: number,
 	/**  95 of a hundred took at most this many milliseconds. */
 	p95_ms: number,
+	/**  99 of a hundred took at most this many milliseconds. */
+	p99_ms: number,
 };
 
 /**  How a request ended. */
@@ -1590,6 +1608,35 @@ export type Turn =
 /**  What a [`Count`] counts. */
 export type Unit = "token" | "image" | "second" | "character" | "call" | "search_unit" | "page" | "classify_unit" | "guardrail_unit" | "request";
 
+/**  What models of one sort are used by. */
+export type UnitOfUse = 
+/**  Tokens, in and out, embedded and trained on. */
+"tokens" | 
+/**  Images that were made. */
+"images" | 
+/**  Images that were sent in, where they are billed apiece. */
+"images_read" | 
+/**  Seconds of film that were made. */
+"video_seconds" | 
+/**  Seconds of sound, heard and spoken. */
+"audio_seconds" | 
+/**  Characters turned into speech. */
+"characters" | 
+/**  Seconds that the user's own server worked, where it is charged by them. */
+"server_seconds" | 
+/**  Calls of tools that the provider runs. */
+"tool_calls" | 
+/**  What reranking is counted in. */
+"search_units" | 
+/**  Pages that were read. */
+"pages" | 
+/**  Inputs that were classified. */
+"classified" | 
+/**  What guardrails are counted in. */
+"guardrail_units" | 
+/**  Requests with a fee of their own. */
+"requests";
+
 /**  What a budget of money does with a call whose price nobody knows. */
 export type Unpriced = 
 /**  It is denied: what cannot be counted cannot be kept within a limit. */
@@ -1605,6 +1652,16 @@ export type Usage = {
 	totals: Figures,
 	/**  What the rows are: `model`, `day`, `tag:team`, …; `null` without rows. */
 	by: string | null,
+	/**
+	 *  Whether rows overlap: a request that exercised two capabilities counts in both, so rows
+	 *  come to more than the totals and must not be added up.
+	 */
+	overlapping: boolean,
+	/**
+	 *  After an update: capabilities and technologies of receipts from this instant on are
+	 *  still being sorted in, and count as without any until then. Else `null`.
+	 */
+	sorting_from: Timestamp | null,
 	/**  The table: the dearest first, or oldest first where rows are times. */
 	rows: Row[],
 	/**  How wide the buckets of the series are; `null` without a series. */

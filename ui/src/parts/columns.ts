@@ -44,6 +44,8 @@ export const COLUMNS: Column[] = [
   { id: "workspace", label: "Workspace", text: (receipt) => receipt.workspace },
   { id: "client", label: "Client", text: (receipt) => receipt.client ?? "" },
   { id: "kind", label: "Kind", text: (receipt) => receipt.kind },
+  { id: "technology", label: "Technology", text: (receipt) => receipt.technology ?? "" },
+  { id: "capabilities", label: "Capabilities", text: (receipt) => receipt.capabilities.map((one) => one.replaceAll("_", " ")).join(", ") },
   { id: "billing", label: "Billing", text: (receipt) => receipt.billing },
   { id: "tier", label: "Tier", text: (receipt) => receipt.service_tier ?? "" },
   { id: "region", label: "Region", text: (receipt) => receipt.region ?? "" },

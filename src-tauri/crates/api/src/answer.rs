@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::conversion::{Converted, ConvertedCost, UsedRate};
 use crate::period::Granularity;
+use crate::units::UnitOfUse;
 
 /// The half-open period `[from, to)` a question was about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
@@ -31,6 +32,12 @@ pub struct Usage {
     pub totals: Figures,
     /// What the rows are: `model`, `day`, `tag:team`, …; `null` without rows.
     pub by: Option<String>,
+    /// Whether rows overlap: a request that exercised two capabilities counts in both, so rows
+    /// come to more than the totals and must not be added up.
+    pub overlapping: bool,
+    /// After an update: capabilities and technologies of receipts from this instant on are
+    /// still being sorted in, and count as without any until then. Else `null`.
+    pub sorting_from: Option<Timestamp>,
     /// The table: the dearest first, or oldest first where rows are times.
     pub rows: Vec<Row>,
     /// How wide the buckets of the series are; `null` without a series.
@@ -94,10 +101,27 @@ pub struct Figures {
     pub output_tokens: u64,
     /// Every factor's own sum.
     pub factors: BTreeMap<Factor, Count>,
+    /// The sum of each unit that models are used by; never added to another.
+    pub units: BTreeMap<UnitOfUse, Count>,
     /// End to end; `null` without requests.
     pub latency: Option<Spread>,
     /// Until the first content; `null` without streams.
     pub ttft: Option<Spread>,
+    /// What Tollgate itself added; `null` where nothing was measured.
+    pub overhead: Option<Overhead>,
+}
+
+/// How the time that Tollgate itself added is spread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+pub struct Overhead {
+    /// The mean, in microseconds.
+    pub mean_us: u64,
+    /// Half of the requests waited at most this many microseconds for Tollgate.
+    pub p50_us: u64,
+    /// 95 of a hundred at most this many.
+    pub p95_us: u64,
+    /// 99 of a hundred at most this many.
+    pub p99_us: u64,
 }
 
 /// How durations are spread.
@@ -109,6 +133,8 @@ pub struct Spread {
     pub p50_ms: u64,
     /// 95 of a hundred took at most this many milliseconds.
     pub p95_ms: u64,
+    /// 99 of a hundred took at most this many milliseconds.
+    pub p99_ms: u64,
 }
 
 /// One page of receipts, newest first.

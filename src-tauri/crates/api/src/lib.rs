@@ -32,5 +32,6 @@ pub mod reprice;
 pub mod router;
 pub mod standing;
 pub mod status;
+pub mod units;
 mod workbook;
 pub mod workspaces;

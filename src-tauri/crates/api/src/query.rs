@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono_tz::Tz;
 use meter::exchange::ExchangeRates;
-use meter::receipt::{Kind, Status};
+use meter::receipt::{Capability, Kind, Status, Technology};
 use meter::{Currency, ReceiptId};
 use store::{Demo, Dimension, Filter, StatusFilter};
 
@@ -89,6 +89,8 @@ const FILTERS: &[&str] = &[
     "client",
     "status",
     "kind",
+    "technology",
+    "capability",
     "stream",
     "id",
     "tag",
@@ -210,7 +212,11 @@ fn filter(given: &Given<'_>, here: Here) -> Result<Filter, Problem> {
         workspaces: given.texts("workspace"),
         clients: given.texts("client"),
         statuses: given.many("status", STATUS_SHAPES, parse_status)?,
-        kinds: given.many("kind", kind_shapes(), |text| text.parse::<Kind>().ok())?,
+        kinds: given.many("kind", one_of(Kind::ALL), |text| text.parse::<Kind>().ok())?,
+        technologies: given
+            .many("technology", one_of(Technology::ALL), |text| text.parse().ok())?,
+        capabilities: given
+            .many("capability", one_of(Capability::ALL), |text| text.parse().ok())?,
         stream: given.one("stream", "Write `true` or `false`.", |text| text.parse().ok())?,
         ids: given.many("id", "Write whole receipt ids.", |text| text.parse().ok())?,
         tags: given.many("tag", "Write `NAME=VALUE`.", parse_tag)?,
@@ -224,11 +230,11 @@ const STATUS_SHAPES: &str = "Write `succeeded`, `error`, `denied`, `cancelled`, 
      `pending`, a code such as `429` or a class such as `4xx`.";
 
 const BY_SHAPES: &str = "Write `model`, `provider`, `key`, `pass`, `workspace`, `status`, `kind`, \
-     `client`, `15m`, `hour`, `day`, `week`, `month` or `tag:NAME`; or up to three of them and a time, such as \
+     `client`, `technology`, `capability`, `15m`, `hour`, `day`, `week`, `month` or `tag:NAME`; or up to three of them and a time, such as \
      `model,key,hour`, but no tags.";
 
-fn kind_shapes() -> String {
-    let words: Vec<String> = Kind::ALL.iter().map(|kind| format!("`{kind}`")).collect();
+fn one_of<T: std::fmt::Display>(all: &[T]) -> String {
+    let words: Vec<String> = all.iter().map(|word| format!("`{word}`")).collect();
     format!("Write one of {}.", words.join(", "))
 }
 
@@ -301,6 +307,8 @@ fn parse_dimension(text: &str) -> Option<Dimension> {
         "status" => Dimension::Status,
         "kind" => Dimension::Kind,
         "client" => Dimension::Client,
+        "technology" => Dimension::Technology,
+        "capability" => Dimension::Capability,
         _ => return None,
     })
 }
@@ -329,6 +337,8 @@ fn dimension_word(dimension: &Dimension) -> String {
         Dimension::Status => "status",
         Dimension::Kind => "kind",
         Dimension::Client => "client",
+        Dimension::Technology => "technology",
+        Dimension::Capability => "capability",
     };
     word.to_owned()
 }
@@ -430,6 +440,9 @@ mod tests {
             ("status", "429"),
             ("status", "5xx"),
             ("kind", "chat"),
+            ("technology", "vlm"),
+            ("capability", "tools"),
+            ("capability", "vision"),
             ("stream", "true"),
             ("id", id),
             ("tag", "Team=red=1"),
@@ -445,6 +458,8 @@ mod tests {
             [StatusFilter::Word(Status::Error), StatusFilter::Code(429), StatusFilter::Class(5)]
         );
         assert_eq!(filter.tags, [("team".to_owned(), "red=1".to_owned())]);
+        assert_eq!(filter.technologies, [Technology::Vlm]);
+        assert_eq!(filter.capabilities, [Capability::Tools, Capability::Vision]);
         assert_eq!((filter.stream, filter.demo), (Some(true), Demo::With));
         assert_eq!((query.limit, query.before), (7, Some(id.parse().unwrap())));
         assert_eq!(filter.ids, [id.parse().unwrap()]);
@@ -467,6 +482,8 @@ mod tests {
             (&[("model", "")], "no value", "Leave it out"),
             (&[("limit", "0")], "`0` for `limit`", "1 to 1000"),
             (&[("status", "6xx")], "`6xx`", "`4xx`"),
+            (&[("technology", "llms")], "`llms`", "`llm`"),
+            (&[("capability", "magic")], "`magic`", "`web_search`"),
             (&[("from", "soon")], "`soon` for `from`", "`2026-11-20`"),
             (&[("last", "7d"), ("from", "today")], "`last`", "Leave"),
             (&[("from", "2026-11-02"), ("to", "2026-11-01")], "before it begins", "up to"),
@@ -492,6 +509,8 @@ mod tests {
             "status",
             "kind",
             "client",
+            "technology",
+            "capability",
             "15m",
             "hour",
             "day",
@@ -500,6 +519,7 @@ mod tests {
             "tag:team",
             "model,key,hour",
             "workspace,status",
+            "model,capability",
         ] {
             assert_eq!(by_word(&parse_by(word).unwrap()), word);
         }

@@ -9,15 +9,16 @@ use std::path::Path;
 use chrono_tz::Tz;
 use meter::receipt::Status;
 use meter::{Receipt, ReceiptId, Timestamp};
-use store::{Demo, Filter, Questions};
+use store::{Demo, Dimension, Filter, Questions};
 
-use crate::answer::{Bucket, Figures, Period, Requests, Row, Spread, Usage};
+use crate::answer::{Bucket, Figures, Overhead, Period, Requests, Row, Spread, Usage};
 use crate::conversion::{Conversion, Converted};
 use crate::export::{ExportForm, ExportFormat, Lines, Rows};
 use crate::hourly;
 use crate::period::{self, Granularity};
 use crate::problem::{Code, Problem};
 use crate::query::{By, Query, by_word};
+use crate::units::units;
 use crate::workbook::{self, Unwritten};
 
 /// What a period came to: totals, a table if one was asked for, a series if one was.
@@ -76,11 +77,33 @@ pub fn usage(ledger: &Questions, query: &Query, now: Timestamp) -> Result<Usage,
         },
         totals: figures(found.totals, conversion),
         by: query.by.as_ref().map(by_word),
+        overlapping: dimensions(query).contains(&Dimension::Capability),
+        sorting_from: match tells_use(query) {
+            true => ledger.sorting_from()?,
+            false => None,
+        },
         rows,
         granularity: query.granularity,
         series: if query.granularity.is_some() { series } else { Vec::new() },
         exchange: exchange.unwrap_or_default(),
     })
+}
+
+/// What the table is cut by, times aside.
+fn dimensions(query: &Query) -> &[Dimension] {
+    match &query.by {
+        Some(By::Dimension(dimension)) => std::slice::from_ref(dimension),
+        Some(By::Several(dimensions, _)) => dimensions,
+        Some(By::Time(_)) | None => &[],
+    }
+}
+
+/// Whether the answer depends on what calls exercised.
+fn tells_use(query: &Query) -> bool {
+    let told = |one: &Dimension| matches!(one, Dimension::Technology | Dimension::Capability);
+    !query.filter.technologies.is_empty()
+        || !query.filter.capabilities.is_empty()
+        || dimensions(query).iter().any(told)
 }
 
 /// Where the buckets of a series begin and end; nothing when there is nothing to show.
@@ -165,7 +188,14 @@ fn several(
 }
 
 fn figures(sums: store::Figures, conversion: Option<&Conversion>) -> Figures {
-    let spread = |s: store::Spread| Spread { mean_ms: s.mean, p50_ms: s.p50, p95_ms: s.p95 };
+    let spread =
+        |s: store::Spread| Spread { mean_ms: s.mean, p50_ms: s.p50, p95_ms: s.p95, p99_ms: s.p99 };
+    let overhead = |s: store::Spread| Overhead {
+        mean_us: s.mean,
+        p50_us: s.p50,
+        p95_us: s.p95,
+        p99_us: s.p99,
+    };
     let count = |status: &Status| sums.statuses.get(status).copied().unwrap_or(0);
     let statuses: BTreeMap<Status, u64> =
         Status::ALL.iter().map(|status| (*status, count(status))).collect();
@@ -187,9 +217,11 @@ fn figures(sums: store::Figures, conversion: Option<&Conversion>) -> Figures {
         estimated: sums.estimated,
         input_tokens: sums.input_tokens,
         output_tokens: sums.output_tokens,
+        units: units(&sums.factors),
         factors: sums.factors,
         latency: sums.latency.map(spread),
         ttft: sums.ttft.map(spread),
+        overhead: sums.overhead.map(overhead),
     }
 }
 

@@ -271,6 +271,14 @@ pub(crate) fn filters(filter: &Filter) -> String {
         let kinds: Vec<String> = filter.kinds.iter().map(ToString::to_string).collect();
         said.push(format!("kind {}", kinds.join(" or ")));
     }
+    let technologies: Vec<String> = filter.technologies.iter().map(ToString::to_string).collect();
+    if !technologies.is_empty() {
+        said.push(format!("technology {}", technologies.join(" or ")));
+    }
+    let capabilities: Vec<String> = filter.capabilities.iter().map(ToString::to_string).collect();
+    if !capabilities.is_empty() {
+        said.push(format!("capability {}", capabilities.join(" or ")));
+    }
     said.extend(filter.stream.map(|stream| format!("stream {stream}")));
     said.extend(filter.tags.iter().map(|(name, value)| format!("tag {name}={value}")));
     if !filter.ids.is_empty() {

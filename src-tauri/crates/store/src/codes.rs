@@ -1,7 +1,9 @@
 //! The numbers that stand for closed sets on disk. They are part of the file format: a
 //! number is never reused and never changes, whatever the order of the enum.
 
-use meter::receipt::{AttemptEnd, Billing, CostState, Kind, Status, UsageState};
+use meter::receipt::{
+    AttemptEnd, Billing, Capability, CostState, Kind, Status, Technology, UsageState,
+};
 use meter::usage::{Basis, Bound, Unit};
 
 use crate::pack::UnpackError;
@@ -66,6 +68,12 @@ codes! {
         Token = 1, Image = 2, Second = 3, Character = 4, Call = 5, SearchUnit = 6, Page = 7,
         ClassifyUnit = 8, GuardrailUnit = 9, Request = 10,
     }
+    Technology { Llm = 1, Vlm = 2, Embedding = 3, Image = 4, Audio = 5, Video = 6, }
+    Capability {
+        Tools = 1, StructuredOutputs = 2, Vision = 3, AudioInput = 4, AudioOutput = 5,
+        Documents = 6, WebSearch = 7, CodeExecution = 8, Reasoning = 9, PromptCaching = 10,
+        Background = 11,
+    }
 }
 
 #[cfg(test)]
@@ -84,6 +92,8 @@ mod tests {
             ("Basis", 3),
             ("Bound", 3),
             ("Unit", 10),
+            ("Technology", 6),
+            ("Capability", 11),
         ];
         let want: String = rows
             .map(|(set, last)| {

@@ -46,13 +46,17 @@ pub struct Figures {
     pub latency: Option<Spread>,
     /// Durations until the first content of streams.
     pub ttft: Option<Spread>,
+    /// The time that Tollgate itself added, in microseconds; percentiles within 3.2 %.
+    pub overhead: Option<Spread>,
     /// Any other percentile of the durations end to end.
     pub latencies: Histogram,
     /// Any other percentile of the durations until first content.
     pub ttfts: Histogram,
+    /// Any other percentile of what Tollgate added, in microseconds.
+    pub overheads: Histogram,
 }
 
-/// How durations are spread, in milliseconds; percentiles are within 1.6 %.
+/// How durations are spread, in the unit they were counted in; percentiles are within 1.6 %.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spread {
     /// Their mean.
@@ -61,6 +65,8 @@ pub struct Spread {
     pub p50: u64,
     /// Nineteen of twenty are no longer.
     pub p95: u64,
+    /// 99 of a hundred are no longer.
+    pub p99: u64,
 }
 
 impl Spread {
@@ -69,6 +75,7 @@ impl Spread {
             mean: durations.mean_ms()?,
             p50: durations.percentile_ms(50)?,
             p95: durations.percentile_ms(95)?,
+            p99: durations.percentile_ms(99)?,
         })
     }
 }
@@ -159,7 +166,9 @@ impl Sums {
             output_tokens: tokens(&self.tally, true),
             latency: Spread::of(&self.tally.latency),
             ttft: Spread::of(&self.tally.ttft),
+            overhead: Spread::of(&self.tally.overhead),
             latencies: self.tally.latency,
+            overheads: self.tally.overhead,
             ttfts: self.tally.ttft,
             ..Figures::default()
         };

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::rc::Rc;
 
-use meter::receipt::{Kind, Status};
+use meter::receipt::{Capability, Kind, Status, Technology};
 use meter::{ReceiptId, Timestamp};
 use rusqlite::Connection;
 
@@ -37,6 +37,10 @@ pub struct Filter {
     pub statuses: Vec<StatusFilter>,
     /// What sort of call.
     pub kinds: Vec<Kind>,
+    /// What sort of model served it.
+    pub technologies: Vec<Technology>,
+    /// What it exercised; one of these is enough.
+    pub capabilities: Vec<Capability>,
     /// Whether the answer was a stream.
     pub stream: Option<bool>,
     /// These receipts only.
@@ -90,6 +94,8 @@ pub(crate) struct Selection {
     /// Absent: no such tag exists, so nothing matches.
     pub(crate) tags: Option<Vec<(NameId, NameId)>>,
     pub(crate) ids: Vec<ReceiptId>,
+    /// Lanes were chosen by what calls exercised.
+    pub(crate) by_use: bool,
 }
 
 impl Selection {
@@ -111,6 +117,7 @@ impl Selection {
             to: filter.to.map_or(i64::MAX, ordinal_at),
             tags: tags(&filter.tags, db)?,
             ids: filter.ids.clone(),
+            by_use: !filter.technologies.is_empty() || !filter.capabilities.is_empty(),
         })
     }
 
@@ -173,7 +180,7 @@ struct LaneFilter<'a> {
 
 impl LaneFilter<'_> {
     fn matches(&self, lane: &Lane) -> bool {
-        let Filter { statuses, kinds, stream, demo, .. } = self.filter;
+        let Filter { statuses, kinds, technologies, capabilities, stream, demo, .. } = self.filter;
         self.models.has(lane.model)
             && self.providers.has(lane.provider)
             && self.keys.has(lane.key)
@@ -182,6 +189,10 @@ impl LaneFilter<'_> {
             && self.clients.has(lane.client)
             && (statuses.is_empty() || statuses.iter().any(|status| status.matches(lane)))
             && (kinds.is_empty() || kinds.contains(&lane.kind))
+            && (technologies.is_empty()
+                || lane.technology.is_some_and(|technology| technologies.contains(&technology)))
+            && (capabilities.is_empty()
+                || capabilities.iter().any(|one| lane.capabilities.has(*one)))
             && stream.is_none_or(|stream| stream == lane.stream)
             && match demo {
                 Demo::Without => !lane.demo,

@@ -36,6 +36,14 @@ impl Histogram {
         self.sum_ms += i128::from(ms);
     }
 
+    /// Counts one duration in one of sixteen buckets a doubling, so that fewer are told apart:
+    /// percentiles are off by at most 3.2 %.
+    pub(crate) fn record_coarsely(&mut self, duration: u64) {
+        let width = 1_u64 << duration.checked_ilog2().unwrap_or(0).saturating_sub(4);
+        *self.count_of(bucket((duration / width * width).saturating_add(width / 2))) += 1;
+        self.sum_ms += i128::from(duration);
+    }
+
     /// The buckets that are not empty.
     fn buckets(&self) -> impl Iterator<Item = (u16, i64)> {
         let counts = (self.first..).zip(self.counts.iter().copied());

@@ -3,7 +3,7 @@
 //! of filters; rollups are kept per lane.
 
 use meter::Receipt;
-use meter::receipt::{Kind, Status};
+use meter::receipt::{Capability, Kind, Status, Technology};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::codes::Coded;
@@ -29,6 +29,30 @@ pub(crate) struct Lane {
     pub(crate) demo: bool,
     /// There are settlements to read along with the receipt.
     pub(crate) settled: bool,
+    pub(crate) technology: Option<Technology>,
+    pub(crate) capabilities: Capabilities,
+}
+
+/// What calls exercised: a bit for each capability.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Capabilities(u32);
+
+impl Capabilities {
+    pub(crate) fn of(list: &[Capability]) -> Self {
+        Self(list.iter().fold(0, |bits, one| bits | 1 << one.code()))
+    }
+
+    pub(crate) fn has(self, one: Capability) -> bool {
+        self.0 & (1 << one.code()) != 0
+    }
+
+    pub(crate) fn iter(self) -> impl Iterator<Item = Capability> {
+        Capability::ALL.iter().copied().filter(move |one| self.has(*one))
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
 }
 
 /// The row of a lane.
@@ -40,13 +64,14 @@ pub(crate) type ByLane<T> = ByRow<LaneId, T>;
 pub(crate) const FIND: &str = "SELECT id FROM lane
     WHERE model = ?1 AND provider = ?2 AND key = ?3 AND pass = ?4 AND workspace = ?5
       AND client = ?6 AND currency = ?7 AND kind = ?8 AND status = ?9 AND http_status = ?10
-      AND stream = ?11 AND demo = ?12 AND settled = ?13";
+      AND stream = ?11 AND demo = ?12 AND settled = ?13 AND technology = ?14
+      AND capabilities = ?15";
 const ADD: &str = "INSERT INTO lane (model, provider, key, pass, workspace, client, currency,
-        kind, status, http_status, stream, demo, settled)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+        kind, status, http_status, stream, demo, settled, technology, capabilities)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
 /// The columns [`Lane::from_row`] reads, after the id.
 pub(crate) const AFTER: &str = "SELECT id, model, provider, key, pass, workspace, client,
-        currency, kind, status, http_status, stream, demo, settled
+        currency, kind, status, http_status, stream, demo, settled, technology, capabilities
     FROM lane WHERE id > ?1 ORDER BY id";
 
 impl Lane {
@@ -73,6 +98,8 @@ impl Lane {
             stream: receipt.stream,
             demo: receipt.is_demo(),
             settled: !receipt.settlements.is_empty(),
+            technology: receipt.technology,
+            capabilities: Capabilities::of(&receipt.capabilities),
         })
     }
 
@@ -92,6 +119,8 @@ impl Lane {
             self.stream,
             self.demo,
             self.settled,
+            self.technology.map_or(0, Coded::code),
+            self.capabilities.0,
         ];
         let found = db.prepare_cached(FIND)?.query_row(columns, |row| row.get(0)).optional()?;
         match found {
@@ -117,6 +146,11 @@ impl Lane {
             stream: row.get(11)?,
             demo: row.get(12)?,
             settled: row.get(13)?,
+            technology: match row.get(14)? {
+                0 => None,
+                code => Some(Technology::from_code(code)?),
+            },
+            capabilities: Capabilities(row.get(15)?),
         };
         Ok((row.get(0)?, lane))
     }

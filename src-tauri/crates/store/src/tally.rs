@@ -99,6 +99,8 @@ pub(crate) struct Tally {
     pub(crate) factors: Factors,
     pub(crate) latency: Histogram,
     pub(crate) ttft: Histogram,
+    /// Microseconds.
+    pub(crate) overhead: Histogram,
 }
 
 impl Tally {
@@ -121,6 +123,9 @@ impl Tally {
         tally.factors.tidy();
         if went_upstream(receipt.status) {
             tally.latency.record(receipt.latency_ms);
+            if let Some(us) = receipt.overhead_us {
+                tally.overhead.record_coarsely(us);
+            }
         }
         if let Some(ms) = receipt.ttft_ms {
             tally.ttft.record(ms);
@@ -132,12 +137,14 @@ impl Tally {
         self.merge(Sign::Plus, other);
         self.latency.add(&other.latency);
         self.ttft.add(&other.ttft);
+        self.overhead.add(&other.overhead);
     }
 
     pub(crate) fn subtract(&mut self, other: &Self) {
         self.merge(Sign::Minus, other);
         self.latency.subtract(&other.latency);
         self.ttft.subtract(&other.ttft);
+        self.overhead.subtract(&other.overhead);
         self.tidy();
     }
 
@@ -187,6 +194,7 @@ impl Tally {
         self.latency.put(out);
         self.ttft.put(out);
         put_signed(out, self.saved);
+        self.overhead.put(out);
         Ok(())
     }
 
@@ -214,8 +222,11 @@ impl Tally {
         }
         self.latency.add_packed(sign, input)?;
         self.ttft.add_packed(sign, input)?;
-        // The first ledgers did not keep it.
+        // Earlier ledgers did not keep these.
         more.saved = if input.is_empty() { 0 } else { input.signed()? };
+        if !input.is_empty() {
+            self.overhead.add_packed(sign, input)?;
+        }
         self.merge(sign, &more);
         Ok(more.amounts())
     }

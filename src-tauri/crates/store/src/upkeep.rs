@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 
 use crate::books::{Books, SEALED_AT_ONCE};
 use crate::error::StoreError;
+use crate::lane::LaneId;
 use crate::ledger::Ledger;
 use crate::names::Reading;
 use crate::questions::Questions;
 use crate::receipt_row::{self, Lanes};
 use crate::rollup::{Cells, LaneSums, Span, write_cell};
 use crate::seal::{self, Sealed, SealsLeft, live, sealed, unseal};
+use crate::settlement;
 use crate::tally::Tally;
 
 /// What [`Questions::verify`] found.
@@ -144,11 +146,7 @@ impl Ledger {
 }
 
 fn rebuild_day(books: &mut Books, day: i64) -> Result<(), StoreError> {
-    let mut lanes = Lanes::default();
-    lanes.refresh(&books.db)?;
-    let names = Reading { glossary: &books.glossary, db: &books.db };
-    let found = add_up(&names, &lanes, day)?;
-    let quarters = found.cells.folded(Span::Quarter);
+    let quarters = sort_into_lanes(books, day)?.folded(Span::Quarter);
     let until = Sealed::read(&books.db)?.until(Span::Quarter);
     for quarter in Span::Quarter.within(Span::Day, day) {
         let sums = quarters.get(&quarter).unwrap_or(&NOTHING);
@@ -164,6 +162,42 @@ fn rebuild_day(books: &mut Books, day: i64) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Moves the receipts of a day to the lanes that they belong to by now, and adds them up.
+fn sort_into_lanes(books: &mut Books, day: i64) -> Result<Cells, StoreError> {
+    const AT_ONCE: usize = 512;
+    let mut cells = Cells::default();
+    let mut lanes = Lanes::default();
+    lanes.refresh(&books.db)?;
+    let (mut from, to) = (first_ordinal(day), first_ordinal(day + 1));
+    loop {
+        let (mut page, mut rows_read) = (Vec::with_capacity(AT_ONCE), 0);
+        {
+            let mut rows = books.db.prepare_cached(OF_DAY)?;
+            let mut rows = rows.query([from, to])?;
+            while let Some(row) = rows.next()?.filter(|_| rows_read < AT_ONCE) {
+                (from, rows_read) = (row.get::<_, i64>(0)? + 1, rows_read + 1);
+                if let Ok(receipt) = receipt_row::read(row, &books.db, &books.glossary, &lanes) {
+                    page.push((row.get::<_, LaneId>(1)?, receipt));
+                }
+            }
+        }
+        for (was, receipt) in page {
+            let (ordinal, lane) = (receipt.id.ordinal(), books.lane(&receipt)?);
+            if lane != was {
+                books.db.prepare_cached(settlement::MOVE)?.execute([ordinal, lane])?;
+            }
+            cells.add(ordinal, lane, &Tally::of(&receipt));
+        }
+        if rows_read < AT_ONCE {
+            return Ok(cells);
+        }
+    }
+}
+
+fn first_ordinal(day: i64) -> i64 {
+    Span::Day.start_ms(day) << 12
+}
+
 struct Found {
     cells: Cells,
     receipts: u64,
@@ -172,9 +206,8 @@ struct Found {
 
 fn add_up(names: &Reading<'_>, lanes: &Lanes, day: i64) -> Result<Found, StoreError> {
     let (mut cells, mut receipts, mut damaged) = (Cells::default(), 0, 0);
-    let ordinal = |day: i64| Span::Day.start_ms(day) << 12;
     let mut rows = names.db.prepare_cached(OF_DAY)?;
-    let mut rows = rows.query([ordinal(day), ordinal(day + 1)])?;
+    let mut rows = rows.query([first_ordinal(day), first_ordinal(day + 1)])?;
     while let Some(row) = rows.next()? {
         match receipt_row::read(row, names.db, names.glossary, lanes) {
             Ok(receipt) => {

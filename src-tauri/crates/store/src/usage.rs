@@ -16,7 +16,7 @@ use rusqlite::params;
 use crate::error::StoreError;
 use crate::figures::{Figures, Sums};
 use crate::filter::{Filter, Selection, ordinal_at};
-use crate::lane::{ByLane, Lane, LaneId};
+use crate::lane::{ByLane, Capabilities, Lane, LaneId};
 use crate::names::{NameId, Reading, find};
 use crate::pack::{Unpack, Unspell};
 use crate::pieces::{Layer, Of, Piece, layers, pieces};
@@ -25,6 +25,7 @@ use crate::receipt_row::{self, Lanes};
 use crate::rollup::Span;
 use crate::seal::{self, Sealed, SealedCells};
 use crate::tally::{Sign, Tally};
+use crate::upkeep;
 use crate::walk::Direction;
 
 pub use self::hours::LaneRow;
@@ -48,6 +49,11 @@ pub enum Dimension {
     Kind,
     /// Calling programs.
     Client,
+    /// What sort of model served it.
+    Technology,
+    /// What the call exercised: one that exercised two counts in both rows, so that rows
+    /// overlap and come to more than the total.
+    Capability,
     /// The values of the tag with this name.
     Tag(String),
 }
@@ -150,6 +156,7 @@ impl Questions {
             let selection = self.select(filter)?;
             let edges = buckets.unwrap_or_default();
             let cells = self.cells(&selection, by, edges, Days::Together)?;
+            let cells = each_capability_apart(cells, by);
             let mut rows = Vec::with_capacity(cells.len());
             for Cell { bucket, groups, mut sums } in cells {
                 sums.tidy();
@@ -174,7 +181,12 @@ impl Questions {
     ) -> Result<Vec<Cell>, StoreError> {
         let sealed = Sealed::read(&self.db)?;
         let layers_of = |spans| layers(&sealed, spans);
-        let (coarse, by_day) = (layers_of(SPANS), layers_of(SPANS_OF_DAYS));
+        // Days and longer are made of quarters anew only when all of those are.
+        let only_quarters = tells_use(selection, by) && self.sorting_from()?.is_some();
+        let (coarse, by_day) = match only_quarters {
+            true => (layers_of(&[Span::Quarter]), layers_of(&[Span::Quarter])),
+            false => (layers_of(SPANS), layers_of(SPANS_OF_DAYS)),
+        };
         let lanes = self.lanes();
         let rows = TableRows::of(selection, &lanes, by)?;
         let mut cells = Vec::new();
@@ -191,6 +203,14 @@ impl Questions {
             cells.extend(found.map(|(groups, sums)| Cell { bucket, groups, sums }));
         }
         Ok(cells)
+    }
+
+    /// From when on receipts are still to be told apart by capability and technology: until
+    /// they are, they count as without either. Absent when all are.
+    pub fn sorting_from(&self) -> Result<Option<Timestamp>, StoreError> {
+        let day: Option<i64> =
+            self.db.prepare_cached(upkeep::STALE)?.query_row([], |row| row.get(0))?;
+        Ok(day.map(|day| Timestamp::from_millis(Span::Day.start_ms(day))))
     }
 
     /// How many receipts a filter selects.
@@ -273,6 +293,7 @@ impl Questions {
             lanes: Rc::clone(&selection.lanes),
             tags: selection.tags.clone(),
             ids: selection.ids.clone(),
+            by_use: selection.by_use,
             from: ordinal_at(Timestamp::from_millis(piece.range.start)),
             to: ordinal_at(Timestamp::from_millis(piece.range.end)),
         };
@@ -391,7 +412,8 @@ impl Questions {
         Ok(match group {
             Group::Name(id) => self.glossary.text(&self.db, id)?.map(String::from),
             Group::Word(word) => Some(word.to_owned()),
-            Group::All => None,
+            // Cells were taken apart before anybody names them.
+            Group::All | Group::Each(_) => None,
         })
     }
 
@@ -407,9 +429,20 @@ enum Group {
     All,
     Name(NameId),
     Word(&'static str),
+    /// In the row of each of these.
+    Each(Capabilities),
 }
 
 impl Group {
+    /// The rows it stands for.
+    fn rows(self) -> Vec<Self> {
+        match self {
+            Self::Each(none) if none.is_empty() => vec![Self::Name(NameId::ABSENT)],
+            Self::Each(all) => all.iter().map(|one| Self::Word(one.as_str())).collect(),
+            Self::All | Self::Name(_) | Self::Word(_) => vec![self],
+        }
+    }
+
     fn of(lane: &Lane, dimension: &Dimension) -> Self {
         match dimension {
             Dimension::Model => Self::Name(lane.model),
@@ -420,6 +453,11 @@ impl Group {
             Dimension::Client => Self::Name(lane.client),
             Dimension::Status => Self::Word(lane.status.as_str()),
             Dimension::Kind => Self::Word(lane.kind.as_str()),
+            Dimension::Technology => match lane.technology {
+                Some(technology) => Self::Word(technology.as_str()),
+                None => Self::Name(NameId::ABSENT),
+            },
+            Dimension::Capability => Self::Each(lane.capabilities),
             Dimension::Tag(_) => Self::All,
         }
     }
@@ -445,9 +483,11 @@ impl Grid {
             if let Some(bucket) = bucket {
                 grid.series[bucket].merge(&sums);
             }
-            match grid.rows.entry(group) {
-                Entry::Vacant(row) => drop(row.insert(sums)),
-                Entry::Occupied(mut row) => row.get_mut().merge(&sums),
+            for group in group.rows() {
+                match grid.rows.entry(group) {
+                    Entry::Vacant(row) => drop(row.insert(sums.clone())),
+                    Entry::Occupied(mut row) => row.get_mut().merge(&sums),
+                }
             }
         }
         grid
@@ -461,6 +501,24 @@ struct Cell {
     sums: Sums,
 }
 
+/// Cells of sets of capabilities as cells of each of them.
+fn each_capability_apart(cells: Vec<Cell>, by: &[&Dimension]) -> Vec<Cell> {
+    let Some(at) = by.iter().position(|one| **one == Dimension::Capability) else { return cells };
+    if at >= MOST_DIMENSIONS {
+        return cells;
+    }
+    let mut apart: BTreeMap<(Option<usize>, [Group; MOST_DIMENSIONS]), Sums> = BTreeMap::new();
+    for Cell { bucket, groups, sums } in cells {
+        for row in groups[at].rows() {
+            let mut groups = groups;
+            groups[at] = row;
+            apart.entry((bucket, groups)).or_default().merge(&sums);
+        }
+    }
+    let cells = apart.into_iter();
+    cells.map(|((bucket, groups), sums)| Cell { bucket, groups, sums }).collect()
+}
+
 /// Dimensions that one table tells apart.
 const MOST_DIMENSIONS: usize = 3;
 
@@ -469,6 +527,12 @@ const MOST_DIMENSIONS: usize = 3;
 enum Days {
     Together,
     Apart,
+}
+
+/// Whether a question is about what calls exercised.
+fn tells_use(selection: &Selection, by: &[&Dimension]) -> bool {
+    let told = |one: &&Dimension| matches!(one, Dimension::Technology | Dimension::Capability);
+    selection.by_use || by.iter().any(told)
 }
 
 /// What answers for figures, the coarsest first.

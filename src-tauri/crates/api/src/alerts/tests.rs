@@ -33,8 +33,10 @@ fn figures(requests: u64, cost: Option<&str>) -> Figures {
         input_tokens: 0,
         output_tokens: 0,
         factors: BTreeMap::new(),
+        units: BTreeMap::new(),
         latency: None,
         ttft: None,
+        overhead: None,
         converted: None,
     }
 }
@@ -44,6 +46,8 @@ fn usage(totals: Figures) -> Usage {
         period: Period { from: None, to: None, tz: "UTC".to_owned() },
         totals,
         by: None,
+        overlapping: false,
+        sorting_from: None,
         rows: Vec::new(),
         granularity: None,
         series: Vec::new(),
@@ -156,7 +160,7 @@ fn numbers_of_calls_swing_back_at_half_their_line() {
 
 #[test]
 fn durations_are_those_of_enough_calls() {
-    let spread = |p95_ms| Some(Spread { mean_ms: 1, p50_ms: 1, p95_ms });
+    let spread = |p95_ms| Some(Spread { mean_ms: 1, p50_ms: 1, p95_ms, p99_ms: 99_999 });
     let slow = rule(r#""latency_above_ms":4000,"at_least":20"#);
     let latency = |requests, p95| Figures { latency: spread(p95), ..figures(requests, None) };
     assert_eq!(crossed(judged(&slow, noon(), latency(20, 4001))).reading.value, "4001");

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use meter::receipt::Kind;
+use meter::receipt::{Capability, Kind, Technology};
 use serde_json::{Map, Value, json};
 use specta::Format as _;
 use specta::Types;
@@ -38,7 +38,7 @@ enum Answer {
 
 use Answer::{Many, One, Other};
 
-const FILTERS: [&str; 16] = [
+const FILTERS: [&str; 18] = [
     "from",
     "to",
     "last",
@@ -51,6 +51,8 @@ const FILTERS: [&str; 16] = [
     "client",
     "status",
     "kind",
+    "technology",
+    "capability",
     "stream",
     "id",
     "tag",
@@ -332,6 +334,12 @@ fn parameter(name: &str) -> Value {
         "status" => many(json!({"type": "string",
             "pattern": "^(succeeded|error|denied|cancelled|interrupted|pending|[1-5]xx|[1-5][0-9]{2})$"})),
         "kind" => many(words(&Kind::ALL.iter().map(|kind| kind.as_str()).collect::<Vec<_>>())),
+        "technology" => {
+            many(words(&Technology::ALL.iter().map(|one| one.as_str()).collect::<Vec<_>>()))
+        }
+        "capability" => {
+            many(words(&Capability::ALL.iter().map(|one| one.as_str()).collect::<Vec<_>>()))
+        }
         "id" => many(json!({"type": "string", "format": "uuid"})),
         "tag" => many(json!({"type": "string", "pattern": "^[^=:]+[=:]"})),
         "stream" => words(&["true", "false"]),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use meter::receipt::{Billing, CostState, Receipt, Status, UsageState};
+use meter::receipt::{Billing, Capability, CostState, Receipt, Status, Technology, UsageState};
 use meter::usage::{Basis, Count, Factor};
 use meter::{Money, Timestamp};
 use proptest::prelude::*;
@@ -193,6 +193,17 @@ fn a_rollup_that_was_tampered_with_is_found_and_made_anew() {
     assert!(questions.verify().unwrap().is_sound());
 }
 
+/// Winds the lanes back to those that told nothing of what calls exercised.
+const FORMER_LANES: &str = "CREATE TABLE former (
+        id INTEGER PRIMARY KEY, model INTEGER NOT NULL, provider INTEGER NOT NULL,
+        key INTEGER NOT NULL, pass INTEGER NOT NULL, workspace INTEGER NOT NULL,
+        client INTEGER NOT NULL, currency INTEGER NOT NULL, kind INTEGER NOT NULL,
+        status INTEGER NOT NULL, http_status INTEGER NOT NULL, stream INTEGER NOT NULL,
+        demo INTEGER NOT NULL, settled INTEGER NOT NULL) STRICT;
+    INSERT INTO former SELECT id, model, provider, key, pass, workspace, client, currency, kind,
+        status, http_status, stream, demo, settled FROM lane;
+    DROP TABLE lane; ALTER TABLE former RENAME TO lane;";
+
 #[test]
 fn a_ledger_of_the_first_layout_is_backed_up_and_answers_the_same() {
     let home = tempfile::tempdir().unwrap();
@@ -204,6 +215,7 @@ fn a_ledger_of_the_first_layout_is_backed_up_and_answers_the_same() {
     let before = usage();
     // That layout had a day's cell beside each quarter's, nothing sealed, and sums of its own.
     let db = rusqlite::Connection::open(home.path().join("ledger.db")).unwrap();
+    db.execute_batch(FORMER_LANES).unwrap();
     db.execute_batch(
         "UPDATE rollup SET requests = requests + 1;
          INSERT INTO rollup SELECT 1, start / 96, lane, requests, cost, sums FROM rollup;
@@ -236,6 +248,7 @@ fn a_ledger_of_the_third_layout_gets_its_months_and_answers_the_same() {
     let before = usage();
     let months = "FROM sealed_rollup WHERE place >= 4 * (1 << 40)";
     let db = rusqlite::Connection::open(home.path().join("ledger.db")).unwrap();
+    db.execute_batch(FORMER_LANES).unwrap();
     db.execute_batch(&format!(
         "DELETE {months}; DELETE FROM sealed WHERE span = 4; DROP TABLE rebuild;
          DROP TABLE reservation; DROP TABLE running; DROP TABLE running_until;
@@ -280,4 +293,113 @@ fn migrate(home: &Path) {
         std::thread::yield_now();
     }
     assert!(Questions::open(home).unwrap().verify().unwrap().is_sound());
+}
+
+fn using(n: u16, cost: &str, technology: Technology, capabilities: &[Capability]) -> Receipt {
+    let mut r = priced(i64::from(n) * 3_600_000, n, "m", cost);
+    (r.technology, r.capabilities) = (Some(technology), capabilities.to_vec());
+    r
+}
+
+/// Requests and cost of each row.
+fn rows_of(home: &Path, filter: &Filter, by: &Dimension) -> BTreeMap<Option<String>, (u64, Money)> {
+    let usage = Questions::open(home).unwrap().usage(filter, Some(by), None).unwrap();
+    let rows = usage.rows.into_iter().map(|(name, f)| (name, (f.requests, f.cost)));
+    rows.collect()
+}
+
+fn expected_rows(rows: &[(Option<&str>, u64, &str)]) -> BTreeMap<Option<String>, (u64, Money)> {
+    let row = |(name, requests, cost): &(Option<&str>, u64, &str)| {
+        (name.map(str::to_owned), (*requests, money(cost)))
+    };
+    rows.iter().map(row).collect()
+}
+
+/// 1, 2, 4 and 8 dollars, so that every sum says what is in it.
+fn four_uses() -> [Receipt; 4] {
+    use Capability::{Tools, Vision};
+    let mut bare = using(3, "8", Technology::Image, &[]);
+    bare.technology = None;
+    [
+        using(0, "1", Technology::Llm, &[Tools]),
+        using(1, "2", Technology::Vlm, &[Tools, Vision]),
+        using(2, "4", Technology::Vlm, &[Vision]),
+        bare,
+    ]
+}
+
+#[test]
+fn a_call_that_exercised_two_capabilities_counts_in_both_rows_and_once_in_the_total() {
+    let home = tempfile::tempdir().unwrap();
+    record(home.path(), four_uses());
+    let all = Filter::default();
+    let capabilities = rows_of(home.path(), &all, &Dimension::Capability);
+    let want = [(Some("tools"), 2, "3"), (Some("vision"), 2, "6"), (None, 1, "8")];
+    assert_eq!(capabilities, expected_rows(&want));
+    let technologies = rows_of(home.path(), &all, &Dimension::Technology);
+    assert_eq!(
+        technologies,
+        expected_rows(&[(Some("llm"), 1, "1"), (Some("vlm"), 2, "6"), (None, 1, "8")])
+    );
+    let questions = Questions::open(home.path()).unwrap();
+    let usage = questions.usage(&all, Some(&Dimension::Capability), None).unwrap();
+    assert_eq!((usage.totals.requests, usage.totals.cost), (4, money("15")));
+
+    let by = [&Dimension::Model, &Dimension::Capability];
+    let table = questions.table(&all, &by, None).unwrap();
+    let found =
+        table.iter().map(|row| (row.names[1].clone(), (row.figures.requests, row.figures.cost)));
+    assert_eq!(found.collect::<BTreeMap<_, _>>(), expected_rows(&want));
+
+    let seeing = Filter { capabilities: vec![Capability::Vision], ..all.clone() };
+    assert_eq!(questions.count(&seeing).unwrap(), 2);
+    assert_eq!(questions.requests(&seeing, None, 10).unwrap().len(), 2);
+    let images = Filter { technologies: vec![Technology::Llm], ..all };
+    assert_eq!(questions.requests(&images, None, 10).unwrap()[0].cost, Some(money("1")));
+}
+
+#[test]
+fn receipts_of_an_earlier_ledger_are_told_apart_by_what_they_exercised() {
+    const DAY: i64 = 24 * 3_600_000;
+    let home = tempfile::tempdir().unwrap();
+    // Over two months, so that days, weeks and months are sealed.
+    let mut receipts = Vec::new();
+    for day in 0..60_i64 {
+        for (n, mut receipt) in (0..).zip(four_uses()) {
+            receipt.id = id(day * DAY + n * 60_000, 0);
+            receipts.push(receipt);
+        }
+    }
+    record(home.path(), receipts);
+    let all = Filter::default();
+    let want = [(Some("tools"), 120, "180"), (Some("vision"), 120, "360"), (None, 60, "480")];
+    assert_eq!(rows_of(home.path(), &all, &Dimension::Capability), expected_rows(&want));
+
+    // As that ledger had it: one lane for all of them.
+    let db = rusqlite::Connection::open(home.path().join("ledger.db")).unwrap();
+    db.execute_batch("UPDATE receipt SET lane = (SELECT min(id) FROM lane)").unwrap();
+    db.execute_batch(FORMER_LANES).unwrap();
+    db.execute_batch("DELETE FROM lane WHERE id > 1; PRAGMA user_version = 6").unwrap();
+    drop(db);
+    migrate(home.path());
+    assert_eq!(rows_of(home.path(), &all, &Dimension::Capability), expected_rows(&want));
+    let questions = Questions::open(home.path()).unwrap();
+    assert_eq!(questions.sorting_from().unwrap(), None);
+    assert_eq!(questions.usage(&all, None, None).unwrap().totals.cost, money("900"));
+}
+
+#[test]
+fn what_tollgate_itself_took_is_spread_like_other_durations() {
+    let home = tempfile::tempdir().unwrap();
+    let calls = (1..=100_u16).map(|n| {
+        let mut r = priced(i64::from(n), n, "m", "1");
+        r.overhead_us = Some(if n == 100 { 5000 } else { 100 });
+        r
+    });
+    record(home.path(), calls);
+    let totals = Questions::open(home.path()).unwrap().usage(&Filter::default(), None, None);
+    let overhead = totals.unwrap().totals.overhead.unwrap();
+    // 99 times 100 and once 5000 microseconds are 149 on average.
+    assert_eq!(overhead.mean, 149);
+    assert!(overhead.p50.abs_diff(100) <= 4 && overhead.p99.abs_diff(100) <= 4, "{overhead:?}");
 }
