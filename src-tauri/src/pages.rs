@@ -22,6 +22,7 @@ pub(crate) const ROUTES: &[&str] = &[
     "export",
     "keys",
     "models",
+    "performance",
     "prices",
     "providers",
     "requests",

@@ -6,6 +6,7 @@ export const PAGES = [
   "activity",
   "requests",
   "models",
+  "performance",
   "providers",
   "workspaces",
   "prices",

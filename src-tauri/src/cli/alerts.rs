@@ -6,8 +6,8 @@ use std::io::{self, Write as _};
 use std::time::Duration;
 
 use api::alerts::{
-    AlertEvent, AlertHistory, AlertRule, AlertStanding, Alerts, Hush, Memory, PauseOrder,
-    RuleState, SnoozeOrder, Turn, escaped,
+    AlertEvent, AlertHistory, AlertRule, AlertStanding, Alerts, Hush, Kept, MeasureUnit, Memory,
+    PauseOrder, RuleState, SnoozeOrder, Turn, compliance, escaped,
 };
 use axum::http::Method;
 use clap::{Args, Subcommand};
@@ -32,6 +32,8 @@ use crate::home::Home;
   tollgate alerts add Pace --forecast-above 500 --per month --after-percent 10
   tollgate alerts add Runaway --loop-above 60 --within 1m
   tollgate alerts add Cache --cache-hits-below 50 --within 1h --compared-with 7d
+  tollgate alerts add SLA --availability-below 99.5 --within 30d --at-least 100
+  tollgate alerts add Slow --latency-above-ms 8000 --percentile 99 --within 1h --only provider=openai
   tollgate alerts edit 'Daily spend' --spend-above 35
   tollgate alerts snooze Errors tomorrow
   tollgate alerts quiet-hours 22:00 07:00
@@ -67,6 +69,12 @@ enum AlertsCommand {
         #[arg(long, value_name = "NUMBER")]
         before: Option<u64>,
         /// Print one event a line, as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shows how rules of availability and durations were kept, day by day
+    Compliance {
+        /// Print one JSON object, as `GET /api/v1/alerts/compliance` answers
         #[arg(long)]
         json: bool,
     },
@@ -131,6 +139,7 @@ impl AlertsArgs {
             None if self.follow => follow(self.json),
             None => list(self.json),
             Some(AlertsCommand::List { json }) => list(*json),
+            Some(AlertsCommand::Compliance { json }) => kept(*json),
             Some(AlertsCommand::History { rule, limit, before, json }) => {
                 history(rule.as_deref(), *limit, *before, *json)
             }
@@ -287,6 +296,54 @@ fn history(
     }
     if page.events.is_empty() && !json {
         super::remark("Nothing happened yet.");
+    }
+    Ok(screen.flush()?)
+}
+
+/// How promises were kept: a mark for each day of the last thirty.
+fn kept(json: bool) -> anyhow::Result<()> {
+    let plan = Config::load(&super::home()?.config())?.alerts;
+    let answer = compliance(&super::ledger()?, &plan.rules, here())?;
+    let mut screen = Screen::take();
+    if json {
+        screen.json(&answer)?;
+        return Ok(screen.flush()?);
+    }
+    for rule in &answer.rules {
+        let state = match rule.whole.kept {
+            Some(true) => painted(GOOD, "kept"),
+            Some(false) => painted(BAD, "BROKEN"),
+            None => painted(FAINT, "too few calls"),
+        };
+        let (name, watches) = (harmless(&rule.name), harmless(&rule.watches));
+        writeln!(screen, "{}: {state}  {}", painted(STRONG, &name), painted(FAINT, &watches))?;
+        let mark = |day: &Kept| match day.kept {
+            Some(true) => painted(GOOD, "+"),
+            Some(false) => painted(BAD, "!"),
+            None => painted(FAINT, "."),
+        };
+        let days: String = rule.days.iter().map(mark).collect();
+        let unit = if rule.unit == MeasureUnit::Percent { "%" } else { "ms" };
+        let value = rule.whole.value.as_deref().unwrap_or("nothing");
+        writeln!(
+            screen,
+            "    {days}  {} of {} days",
+            rule.days_kept,
+            rule.days_kept + rule.days_broken
+        )?;
+        let budget = rule.error_budget.map(|most| format!("; {} failed, {most} may", rule.failed));
+        writeln!(
+            screen,
+            "    {value} {unit} over 30 days, line {} {unit}{}",
+            rule.line,
+            budget.unwrap_or_default()
+        )?;
+    }
+    if answer.rules.is_empty() {
+        writeln!(
+            screen,
+            "No rule watches availability or durations. Add one, such as `tollgate alerts add SLA --availability-below 99.5`."
+        )?;
     }
     Ok(screen.flush()?)
 }

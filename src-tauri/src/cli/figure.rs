@@ -280,6 +280,8 @@ mod tests {
             input_tokens: 0,
             output_tokens: 0,
             factors: [].into(),
+            units: Default::default(),
+            overhead: None,
             latency: None,
             ttft: None,
         };

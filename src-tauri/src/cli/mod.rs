@@ -19,6 +19,7 @@ mod manual;
 mod open;
 mod paper;
 mod passes;
+mod performance;
 mod prices;
 mod report;
 mod reprice;
@@ -78,6 +79,7 @@ enum Command {
     Requests(requests::RequestsArgs),
     Show(show::ShowArgs),
     Usage(usage::UsageArgs),
+    Performance(performance::PerformanceArgs),
     Export(export::ExportArgs),
     Exports(exports::ExportsArgs),
     Alerts(alerts::AlertsArgs),
@@ -117,6 +119,7 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Requests(args)) => args.run(),
         Some(Command::Show(args)) => args.run(),
         Some(Command::Usage(args)) => args.run(),
+        Some(Command::Performance(args)) => args.run(),
         Some(Command::Export(args)) => args.run(),
         Some(Command::Exports(args)) => args.run(),
         Some(Command::Alerts(args)) => args.run(),

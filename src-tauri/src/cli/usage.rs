@@ -8,9 +8,9 @@ use api::query::Question;
 use api::question;
 use api::units::UnitOfUse;
 use clap::Args;
-use meter::Money;
 use meter::receipt::Status;
 use meter::usage::Count;
+use meter::{Money, Timestamp};
 
 use super::figure::{count, duration, grouped, in_currency, instant, microseconds, money, total};
 use super::filters::{Filters, Parameters, now};
@@ -221,7 +221,7 @@ fn by_table(screen: &mut Screen, by: &str, usage: &Usage) -> io::Result<()> {
         Row { name: Some("total".to_owned()), names: Vec::new(), figures: usage.totals.clone() };
     rows.push(cells(by, &total).into_iter().map(|cell| cell.style(STRONG)).collect());
     table::print(screen, &columns, &rows)?;
-    remarks(usage);
+    remarks(usage.overlapping, usage.sorting_from, &usage.period.tz);
     let said = rates(&usage.exchange);
     if said.is_empty() {
         Ok(())
@@ -231,17 +231,16 @@ fn by_table(screen: &mut Screen, by: &str, usage: &Usage) -> io::Result<()> {
 }
 
 /// What a table's rows do not say by themselves.
-fn remarks(usage: &Usage) {
-    if usage.overlapping {
+pub(super) fn remarks(overlapping: bool, sorting_from: Option<Timestamp>, zone: &str) {
+    if overlapping {
         super::remark(
             "A request counts in the row of each capability that it exercised: rows overlap and do not add up to the total.",
         );
     }
-    if let Some(from) = usage.sorting_from {
-        let zone = usage.period.tz.parse().unwrap_or(chrono_tz::UTC);
+    if let Some(from) = sorting_from {
+        let since = instant(from, zone.parse().unwrap_or(chrono_tz::UTC));
         super::remark(&format!(
-            "What requests since {} exercised is still being sorted in after an update; until then they count as without.",
-            instant(from, zone)
+            "What requests since {since} exercised is still being sorted in after an update; until then they count as without."
         ));
     }
 }

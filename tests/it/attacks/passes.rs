@@ -101,6 +101,7 @@ fn a_pass_opens_what_it_is_for_and_nothing_else() {
     let expected = [
         "/metrics",
         "alerts",
+        "alerts/compliance",
         "alerts/history",
         "budgets",
         "deployments",
@@ -111,6 +112,7 @@ fn a_pass_opens_what_it_is_for_and_nothing_else() {
         "exports/id/file",
         "limits",
         "openapi.json",
+        "performance",
         "prices",
         "report",
         "requests",

@@ -32,9 +32,11 @@ export type AlertRule = {
 	error_rate_above: number | null,
 	/**  Calls that may be answered 429. */
 	rate_limited_above: number | null,
-	/**  Milliseconds that 95 of a hundred calls may take. */
+	/**  Percent of calls, as decimal text such as `99.5`, that must succeed. */
+	availability_below: string | null,
+	/**  Milliseconds that most calls may take. */
 	latency_above_ms: number | null,
-	/**  Milliseconds that 95 of a hundred streams may take until their first content. */
+	/**  Milliseconds that most streams may take until their first content. */
 	ttft_above_ms: number | null,
 	/**  Percent of the usual share of cached input that there must be. */
 	cache_hits_below: number | null,
@@ -48,6 +50,8 @@ export type AlertRule = {
 	per: Per | null,
 	/**  Percent of the period that must be over before a forecast; 10 if left out. */
 	after_percent: number | null,
+	/**  How many of a hundred are most, of a duration: 50, 95 or 99; 95 if left out. */
+	percentile: number | null,
 	/**  The time looked at, such as `5m`. */
 	within: string | null,
 	/**  How far back goes what is usual for the cache; `7d` if left out. */
@@ -314,6 +318,18 @@ export type Code =
 "ledger_unavailable" | 
 /**  A mistake of Tollgate's own. */
 "internal";
+
+/**  How the rules that promise something of a service were kept. */
+export type Compliance = {
+	/**  The first day's beginning. */
+	from: Timestamp,
+	/**  Now. */
+	to: Timestamp,
+	/**  The zone that days were cut by. */
+	tz: string,
+	/**  One of each rule that watches availability or durations, in the user's order. */
+	rules: KeptRule[],
+};
 
 /**  A sum in another currency. */
 export type Converted = {
@@ -780,6 +796,46 @@ export type Hush =
 /**  All alerts are paused. */
 "paused";
 
+/**  How a rule was kept in a time. */
+export type Kept = {
+	/**  When it began. */
+	from: Timestamp,
+	/**  When it ended. */
+	to: Timestamp,
+	/**  Calls that say something. */
+	requests: number,
+	/**  What was measured, as decimal text; `null` without such calls. */
+	value: string | null,
+	/**  Whether the line was kept; `null`: too few calls to say. */
+	kept: boolean | null,
+};
+
+/**  How one rule was kept. */
+export type KeptRule = {
+	/**  What the user calls it. */
+	name: string,
+	/**  The rule in a sentence. */
+	watches: string,
+	/**  What it measures. */
+	measure: Measure,
+	/**  What that is counted in. */
+	unit: MeasureUnit,
+	/**  Its line, as decimal text. */
+	line: string,
+	/**  All days together. */
+	whole: Kept,
+	/**  Calls that may fail in all of these days, for a rule of availability. */
+	error_budget: number | null,
+	/**  How many of them failed. */
+	failed: number,
+	/**  Days on which it was kept. */
+	days_kept: number,
+	/**  Days on which it was broken; on others there were too few calls to say. */
+	days_broken: number,
+	/**  One after the other, the oldest first. */
+	days: Kept[],
+};
+
 /**  One stored key; never its secret. */
 export type Key = {
 	/**  Whose key. */
@@ -923,9 +979,11 @@ export type Measure =
 "error_rate" | 
 /**  Calls answered 429. */
 "rate_limited" | 
-/**  The 95th percentile end to end. */
+/**  The share of calls that succeeded, of those that the provider ended. */
+"availability" | 
+/**  A percentile end to end. */
 "latency" | 
-/**  The 95th percentile until first content. */
+/**  A percentile until first content. */
 "ttft" | 
 /**  The share of cached input, as a share of the usual one. */
 "cache_hits" | 
@@ -1132,6 +1190,19 @@ export type PauseOrder = {
 	until?: string | null,
 };
 
+/**  The busiest minute or second. */
+export type Peak = {
+	/**  How many there were in it. */
+	count: number,
+	/**  When it began. */
+	from: Timestamp,
+	/**
+	 *  Whether there was none busier. Else it is the busiest of those that were looked into:
+	 *  there were at least so many.
+	 */
+	exact: boolean,
+};
+
 /**  A period of the user's calendar. */
 export type Per = 
 /**  From the full hour on. */
@@ -1142,6 +1213,30 @@ export type Per =
 "week" | 
 /**  From the first on. */
 "month";
+
+/**  The answer to `performance`. */
+export type Performance = {
+	/**  What was asked about. */
+	period: Period,
+	/**  Everything in it. */
+	totals: Figures,
+	/**  How many calls and tokens there are at once. */
+	rates: Rates,
+	/**  How many calls took how long, end to end, in milliseconds. */
+	latency: Slice[],
+	/**  How many streams took how long until their first content, in milliseconds. */
+	ttft: Slice[],
+	/**  How many calls waited how long for Tollgate itself, in microseconds. */
+	overhead: Slice[],
+	/**  What the rows are: `provider`, `model`, `tag:workflow`, …; `null` without rows. */
+	by: string | null,
+	/**  As in `usage`: rows overlap and must not be added up. */
+	overlapping: boolean,
+	/**  As in `usage`: from when on receipts are still being sorted in. Else `null`. */
+	sorting_from: Timestamp | null,
+	/**  The table, the busiest first. */
+	rows: Row[],
+};
 
 /**  The half-open period `[from, to)` a question was about. */
 export type Period = {
@@ -1239,6 +1334,30 @@ export type QuietHours = {
 	from: string,
 	/**  Such as `07:00`; if it is the same nothing is ever quiet. */
 	to: string,
+};
+
+/**  Rates as decimal text, rounded to thousandths. */
+export type Rate = {
+	/**  Requests a minute (RPM). */
+	requests_per_minute: string,
+	/**  Tokens in and out a minute (TPM). */
+	tokens_per_minute: string,
+	/**  Requests a second (QPS). */
+	requests_per_second: string,
+};
+
+/**  How many calls and tokens there are at once. */
+export type Rates = {
+	/**  Over the last sixty seconds, whatever the period. */
+	now: Rate,
+	/**  On average over the period up to now; `null` if that has no length. */
+	mean: Rate | null,
+	/**  The minute of the clock in which the most requests began. */
+	peak_requests_per_minute: Peak | null,
+	/**  The minute whose requests used the most tokens, in and out. */
+	peak_tokens_per_minute: Peak | null,
+	/**  The second of the clock in which the most requests began. */
+	peak_requests_per_second: Peak | null,
 };
 
 /**  The figures that crossed a line, and the line. */
@@ -1520,6 +1639,16 @@ export type Settlement = {
 	book_hash: string | null,
 	/**  What the one who appended it said about it. */
 	note: string | null,
+};
+
+/**  Calls of about the same duration. */
+export type Slice = {
+	/**  They took at least this long. */
+	from: number,
+	/**  And less than this. */
+	to: number,
+	/**  How many they are. */
+	requests: number,
 };
 
 /**  How long a rule is not to disturb. */

@@ -1,6 +1,6 @@
 // Names of factors, states and units as people read them.
 
-import type { CostState, Line, Receipt, Status } from "../api/types";
+import type { CostState, Figures, Line, Receipt, Status, UnitOfUse } from "../api/types";
 import { count } from "./number";
 
 const FACTORS: Record<string, string> = {
@@ -31,6 +31,29 @@ export function units(line: Line): string {
   if (line.unit === "token") return amount;
   return `${amount} ${line.unit}${line.count === 1 ? "" : "s"}`;
 }
+
+const UNITS: Record<UnitOfUse, string> = {
+  tokens: "tokens",
+  images: "images",
+  images_read: "images read",
+  video_seconds: "s of video",
+  audio_seconds: "s of audio",
+  characters: "characters",
+  server_seconds: "s of server",
+  tool_calls: "tool calls",
+  search_units: "search units",
+  pages: "pages",
+  classified: "inputs classified",
+  guardrail_units: "guardrail units",
+  requests: "requests with a fee",
+};
+
+/** What was used besides tokens, each unit by itself: `3 images, 12.5 s of audio`. */
+export const otherUnits = (used: Figures["units"]): string =>
+  (Object.entries(used) as [UnitOfUse, number][])
+    .filter(([unit]) => unit !== "tokens")
+    .map(([unit, many]) => `${count(many)} ${UNITS[unit]}`)
+    .join(", ");
 
 /** A line's rate: `$3 / 1M tokens`. */
 export function rate(text: string, currency: string): string {

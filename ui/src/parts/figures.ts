@@ -2,7 +2,8 @@
 
 import type { Row } from "../api/types";
 import { attos, forScale } from "../format/money";
-import { compact, count, duration, percent } from "../format/number";
+import { compact, count, duration, micros, percent } from "../format/number";
+import { otherUnits } from "../format/words";
 import type { Column } from "./Figures.svelte";
 
 const of = (row: Row, ...factors: string[]): number => factors.reduce((all, name) => all + (row.factors[name] ?? 0), 0);
@@ -16,6 +17,17 @@ const time = (label: string, value: (row: Row) => number | undefined): Column =>
     return ms === undefined ? "–" : duration(ms);
   },
 });
+
+function added(label: string, value: (row: Row) => number | undefined): Column {
+  return { label, value: (row) => value(row) ?? 0, text: (row) => (value(row) === undefined ? "–" : micros(value(row) ?? 0)) };
+}
+
+/** What was used besides tokens, each unit by itself: they are never added up. */
+export const UNITS: Column = {
+  label: "Other units",
+  value: (row) => Object.keys(row.units).filter((unit) => unit !== "tokens").length,
+  text: (row) => otherUnits(row.units),
+};
 
 /** A quotient of exact money, for the eye: at most four digits that say something. */
 function each(row: Row): string {
@@ -60,6 +72,21 @@ export const performance = (minutes: number | null): Column[] => [
         { label: "RPM", value: (row: Row) => row.requests, text: (row: Row) => rate(row.requests / minutes) },
         { label: "TPM", value: (row: Row) => row.input_tokens + row.output_tokens, text: (row: Row) => rate((row.input_tokens + row.output_tokens) / minutes) },
       ]),
+];
+
+/** How durations are spread. */
+export const SPREADS: Column[] = [
+  REQUESTS,
+  SUCCESS,
+  ERRORS,
+  time("p50", (row) => row.latency?.p50_ms),
+  time("p95", (row) => row.latency?.p95_ms),
+  time("p99", (row) => row.latency?.p99_ms),
+  time("TTFT p50", (row) => row.ttft?.p50_ms),
+  time("TTFT p95", (row) => row.ttft?.p95_ms),
+  time("TTFT p99", (row) => row.ttft?.p99_ms),
+  added("Added p50", (row) => row.overhead?.p50_us),
+  added("Added p99", (row) => row.overhead?.p99_us),
 ];
 
 const rate = (value: number): string => (value >= 100 ? compact(Math.round(value)) : `${Number(value.toPrecision(2))}`);

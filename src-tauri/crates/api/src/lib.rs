@@ -21,6 +21,7 @@ pub mod metrics;
 mod openapi;
 pub mod otlp;
 pub mod passes;
+pub mod performance;
 pub mod period;
 pub mod prices;
 pub mod problem;

@@ -22,6 +22,8 @@ pub enum Question {
     Usage,
     /// A page of receipts.
     Requests,
+    /// Rates and durations.
+    Performance,
     /// Receipts as a file.
     Export,
     /// A page to share.
@@ -102,6 +104,7 @@ impl Question {
     const fn own(self) -> &'static [&'static str] {
         match self {
             Self::Usage => &["by", "granularity", "currency"],
+            Self::Performance => &["by"],
             Self::Requests => &["limit", "before", "currency"],
             Self::Export => &["format", "form", "currency"],
             Self::Report => &["granularity", "currency"],

@@ -90,7 +90,7 @@ pub fn usage(ledger: &Questions, query: &Query, now: Timestamp) -> Result<Usage,
 }
 
 /// What the table is cut by, times aside.
-fn dimensions(query: &Query) -> &[Dimension] {
+pub(crate) fn dimensions(query: &Query) -> &[Dimension] {
     match &query.by {
         Some(By::Dimension(dimension)) => std::slice::from_ref(dimension),
         Some(By::Several(dimensions, _)) => dimensions,
@@ -99,7 +99,7 @@ fn dimensions(query: &Query) -> &[Dimension] {
 }
 
 /// Whether the answer depends on what calls exercised.
-fn tells_use(query: &Query) -> bool {
+pub(crate) fn tells_use(query: &Query) -> bool {
     let told = |one: &Dimension| matches!(one, Dimension::Technology | Dimension::Capability);
     !query.filter.technologies.is_empty()
         || !query.filter.capabilities.is_empty()
@@ -187,7 +187,7 @@ fn several(
     Ok(rows.into_iter().map(row).collect())
 }
 
-fn figures(sums: store::Figures, conversion: Option<&Conversion>) -> Figures {
+pub(crate) fn figures(sums: store::Figures, conversion: Option<&Conversion>) -> Figures {
     let spread =
         |s: store::Spread| Spread { mean_ms: s.mean, p50_ms: s.p50, p95_ms: s.p95, p99_ms: s.p99 };
     let overhead = |s: store::Spread| Overhead {

@@ -26,6 +26,7 @@ use crate::exports::{self, Workshop};
 use crate::keys::{self, KeyRing};
 use crate::limits::{self, LimitBoard};
 use crate::metrics::{self, Meters};
+use crate::performance::Performance;
 use crate::period::Here;
 use crate::prices::{Refreshed, TellPrice};
 use crate::problem::{Code, Problem};
@@ -33,7 +34,8 @@ use crate::query::{Query, Question};
 use crate::readers::{Readers, stumbled};
 use crate::status::GateStatus;
 use crate::{
-    download, events, openapi, passes, prices, question, report, reprice, status, workspaces,
+    download, events, openapi, passes, performance, prices, question, report, reprice, status,
+    workspaces,
 };
 
 /// What the time is.
@@ -152,6 +154,7 @@ pub fn router(desk: Desk) -> Router {
         |needed| Guard { scopes: Arc::clone(&desk.scopes), needed, pace: Arc::clone(&pace) };
     let reading = Router::new()
         .route("/api/v1/usage", get(usage))
+        .route("/api/v1/performance", get(performance))
         .route("/api/v1/requests", get(requests))
         .route("/api/v1/requests/{id}", get(receipt))
         .route("/api/v1/export", get(export))
@@ -194,6 +197,11 @@ pub fn router(desk: Desk) -> Router {
 async fn usage(State(desk): State<Desk>, uri: Uri) -> Result<Json<Usage>, Problem> {
     let (query, now) = desk.query(Question::Usage, &uri)?;
     desk.readers.ask(move |ledger| question::usage(ledger, &query, now)).await.map(Json)
+}
+
+async fn performance(State(desk): State<Desk>, uri: Uri) -> Result<Json<Performance>, Problem> {
+    let (query, now) = desk.query(Question::Performance, &uri)?;
+    desk.readers.ask(move |ledger| performance::performance(ledger, &query, now)).await.map(Json)
 }
 
 async fn requests(State(desk): State<Desk>, uri: Uri) -> Result<Json<Requests>, Problem> {

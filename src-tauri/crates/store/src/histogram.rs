@@ -21,6 +21,17 @@ pub struct Histogram {
     sum_ms: i128,
 }
 
+/// Durations of about the same length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// The shortest.
+    pub from: u64,
+    /// What is longer than all of them.
+    pub to: u64,
+    /// How many there are.
+    pub count: u64,
+}
+
 impl PartialEq for Histogram {
     fn eq(&self, other: &Self) -> bool {
         self.sum_ms == other.sum_ms && self.buckets().eq(other.buckets())
@@ -75,6 +86,24 @@ impl Histogram {
         if at >= self.counts.len() {
             self.counts.resize(at + 1, 0);
         }
+    }
+
+    /// How many durations there are of each length, two slices a doubling, from the shortest to
+    /// the longest without gaps.
+    pub fn slices(&self) -> Vec<Slice> {
+        let mut slices: Vec<Slice> = Vec::new();
+        for (bucket, count) in self.buckets() {
+            let (from, to) = slice_of(low(bucket));
+            while let Some(last) = slices.last().filter(|last| last.from < from) {
+                let (from, to) = slice_of(last.to);
+                slices.push(Slice { from, to, count: 0 });
+            }
+            match slices.last_mut() {
+                Some(last) => last.count += count.unsigned_abs(),
+                None => slices.push(Slice { from, to, count: count.unsigned_abs() }),
+            }
+        }
+        slices
     }
 
     /// How many durations were counted.
@@ -157,10 +186,29 @@ fn bucket(ms: u64) -> u16 {
 }
 
 fn middle(bucket: u16) -> u64 {
-    let bucket = u64::from(bucket);
-    let octave = (bucket >> STEP_BITS).saturating_sub(1);
-    let low = (bucket - octave * STEPS) << octave;
-    low + ((1_u64 << octave) - 1) / 2
+    low(bucket) + ((1_u64 << octave(bucket)) - 1) / 2
+}
+
+/// The shortest duration of a bucket.
+fn low(bucket: u16) -> u64 {
+    (u64::from(bucket) - octave(bucket) * STEPS) << octave(bucket)
+}
+
+fn octave(bucket: u16) -> u64 {
+    (u64::from(bucket) >> STEP_BITS).saturating_sub(1)
+}
+
+/// From where to where the slice of a duration goes: 4 to 6, 6 to 8, 8 to 12.
+fn slice_of(duration: u64) -> (u64, u64) {
+    match duration.checked_ilog2() {
+        None => (0, 1),
+        Some(0) => (1, 2),
+        Some(doubling) => {
+            let half = doubling - 1;
+            let halves = duration >> half;
+            (halves << half, (halves + 1).checked_shl(half).unwrap_or(u64::MAX))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -186,6 +234,20 @@ mod tests {
         assert_eq!(histogram.mean_ms(), Some(31));
         assert_eq!(Histogram::default().percentile_ms(50), None);
         assert_eq!(Histogram::default().mean_ms(), None);
+    }
+
+    #[test]
+    fn slices_hold_every_duration_once_and_leave_no_gap() {
+        let mut histogram = Histogram::default();
+        for ms in [0, 5, 5, 6, 100, 127, 128] {
+            histogram.record(ms);
+        }
+        let slices = histogram.slices();
+        let busy = slices.iter().filter(|slice| slice.count > 0);
+        let busy: Vec<_> = busy.map(|slice| (slice.from, slice.to, slice.count)).collect();
+        assert_eq!(busy, [(0, 1, 1), (4, 6, 2), (6, 8, 1), (96, 128, 2), (128, 192, 1)]);
+        assert!(slices.windows(2).all(|pair| pair[0].to == pair[1].from), "{slices:?}");
+        assert_eq!(Histogram::default().slices(), []);
     }
 
     proptest! {

@@ -219,7 +219,7 @@ impl Questions {
     }
 
     /// The selection's period in milliseconds, no longer than there are receipts of.
-    fn period(&self, selection: &Selection) -> Result<Range<i64>, StoreError> {
+    pub(crate) fn period(&self, selection: &Selection) -> Result<Range<i64>, StoreError> {
         let ends = |row: &rusqlite::Row<'_>| Ok(row.get::<_, Option<i64>>(0)?.zip(row.get(1)?));
         let Some((first, last)) = self.db.query_row(ENDS, [], ends)? else { return Ok(0..0) };
         let quarter = |ordinal: i64| Span::Quarter.cell_of(ordinal >> 12);

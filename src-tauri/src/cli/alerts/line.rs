@@ -3,7 +3,7 @@
 use api::alerts::{AlertRule, Per, QuietHours};
 use clap::Args;
 
-/// A rule's line (exactly one of the first ten), and how it is looked at.
+/// A rule's line (exactly one of the first eleven), and how it is looked at.
 #[derive(Debug, Args)]
 pub(super) struct LineArgs {
     /// More dollars than this spent in the present period
@@ -18,10 +18,13 @@ pub(super) struct LineArgs {
     /// More calls than this are answered 429
     #[arg(long, value_name = "CALLS", allow_negative_numbers = true)]
     rate_limited_above: Option<i64>,
-    /// 95 of a hundred calls take up to more milliseconds than this
+    /// Fewer percent of calls than this succeed, such as 99.5
+    #[arg(long, value_name = "PERCENT", allow_negative_numbers = true)]
+    availability_below: Option<String>,
+    /// 95 of a hundred calls, or --percentile, take up to more milliseconds than this
     #[arg(long, value_name = "MS", allow_negative_numbers = true)]
     latency_above_ms: Option<i64>,
-    /// 95 of a hundred streams take up to more milliseconds than this to begin
+    /// 95 of a hundred streams, or --percentile, take up to more milliseconds than this to begin
     #[arg(long, value_name = "MS", allow_negative_numbers = true)]
     ttft_above_ms: Option<i64>,
     /// The share of cached input falls below so many percent of what was usual
@@ -42,6 +45,9 @@ pub(super) struct LineArgs {
     /// Of a forecast: so much of the period must be over [default: 10]
     #[arg(long, value_name = "PERCENT", allow_negative_numbers = true)]
     after_percent: Option<i64>,
+    /// Of a duration: 50, 95 or 99 of a hundred [default: 95]
+    #[arg(long, value_name = "PERCENT", allow_negative_numbers = true)]
+    percentile: Option<i64>,
     /// The time looked at, such as `5m`
     #[arg(long, value_name = "SPAN")]
     within: Option<String>,
@@ -73,6 +79,7 @@ impl LineArgs {
     pub(super) fn over(&self, rule: AlertRule) -> anyhow::Result<AlertRule> {
         let has_line = self.spend_above.is_some()
             || self.forecast_above.is_some()
+            || self.availability_below.is_some()
             || self.lines().into_iter().any(|line| line.is_some());
         let rule = match has_line && !self.is_of(&rule) {
             true => AlertRule {
@@ -108,6 +115,7 @@ impl LineArgs {
             forecast_above: self.forecast_above.clone().or(rule.forecast_above),
             error_rate_above: self.error_rate_above.or(rule.error_rate_above),
             rate_limited_above: self.rate_limited_above.or(rule.rate_limited_above),
+            availability_below: self.availability_below.clone().or(rule.availability_below),
             latency_above_ms: self.latency_above_ms.or(rule.latency_above_ms),
             ttft_above_ms: self.ttft_above_ms.or(rule.ttft_above_ms),
             cache_hits_below: self.cache_hits_below.or(rule.cache_hits_below),
@@ -116,6 +124,7 @@ impl LineArgs {
             loop_above: self.loop_above.or(rule.loop_above),
             per: self.per.or(rule.per),
             after_percent: self.after_percent.or(rule.after_percent),
+            percentile: self.percentile.or(rule.percentile),
             within: self.within.clone().or(rule.within),
             compared_with: self.compared_with.clone().or(rule.compared_with),
             at_least: self.at_least.or(rule.at_least),
@@ -155,6 +164,7 @@ impl LineArgs {
         let mut numbers = self.lines().into_iter().zip(theirs);
         self.spend_above.is_some() == rule.spend_above.is_some()
             && self.forecast_above.is_some() == rule.forecast_above.is_some()
+            && self.availability_below.is_some() == rule.availability_below.is_some()
             && numbers.all(|(ours, theirs)| ours.is_some() == theirs.is_some())
     }
 }

@@ -6,6 +6,7 @@ use meter::{Money, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::rule::{Rule, Watch};
+use super::service_level::{Served, Target};
 use crate::answer::{Figures, Row, Usage};
 use crate::period::{Here, around};
 
@@ -62,9 +63,11 @@ pub enum Measure {
     ErrorRate,
     /// Calls answered 429.
     RateLimited,
-    /// The 95th percentile end to end.
+    /// The share of calls that succeeded, of those that the provider ended.
+    Availability,
+    /// A percentile end to end.
     Latency,
-    /// The 95th percentile until first content.
+    /// A percentile until first content.
     Ttft,
     /// The share of cached input, as a share of the usual one.
     CacheHits,
@@ -173,30 +176,35 @@ impl Rule {
                     format!("{requests} requests within {within}, over the line of {above}.")
                 })
             }
-            Watch::Latency { above_ms, within, at_least } => {
-                let p95 = totals.latency.filter(|_| totals.requests >= *at_least);
+            Watch::Availability { below, within, at_least } => {
+                availability(Served::of(totals), *below, *at_least, &within.to_string())
+            }
+            Watch::Latency { above_ms, percentile, within, at_least } => {
+                let spread = totals.latency.filter(|_| totals.requests >= *at_least);
                 duration(
                     totals,
-                    p95.map_or(0, |spread| spread.p95_ms),
+                    spread.map_or(0, |spread| percentile.in_ms(spread)),
                     *above_ms,
                     Measure::Latency,
                     |ms| {
+                        let most = percentile.percent();
                         format!(
-                            "95 of 100 requests took up to {ms} ms within {within}, over the line of {above_ms} ms."
+                            "{most} of 100 requests took up to {ms} ms within {within}, over the line of {above_ms} ms."
                         )
                     },
                 )
             }
-            Watch::FirstContent { above_ms, within, at_least } => {
-                let p95 = totals.ttft.filter(|_| totals.requests >= *at_least);
+            Watch::FirstContent { above_ms, percentile, within, at_least } => {
+                let spread = totals.ttft.filter(|_| totals.requests >= *at_least);
                 duration(
                     totals,
-                    p95.map_or(0, |spread| spread.p95_ms),
+                    spread.map_or(0, |spread| percentile.in_ms(spread)),
                     *above_ms,
                     Measure::Ttft,
                     |ms| {
+                        let most = percentile.percent();
                         format!(
-                            "95 of 100 streams took up to {ms} ms to begin within {within}, over the line of {above_ms} ms."
+                            "{most} of 100 streams took up to {ms} ms to begin within {within}, over the line of {above_ms} ms."
                         )
                     },
                 )
@@ -301,6 +309,33 @@ impl Share {
             true => Stand::Between,
             false => Stand::Back,
         }
+    }
+}
+
+fn availability(served: Served, target: Target, at_least: u64, within: &str) -> Stand {
+    let (Served { calls, failed }, allowed) = (served, served.allowed(target));
+    if calls < at_least || calls == 0 {
+        return Stand::Back;
+    }
+    if failed > allowed {
+        let (value, may) = (served.percent(), plural(allowed, "call"));
+        return Stand::Over(Found {
+            measure: Measure::Availability,
+            unit: MeasureUnit::Percent,
+            said: format!(
+                "{} of {calls} calls within {within} succeeded: {value} %, below the line of {target} %. {failed} failed, where {may} may.",
+                calls - failed
+            ),
+            value,
+            threshold: target.to_string(),
+            requests: calls,
+            model: None,
+        });
+    }
+    // A tenth of the error budget: what swings around the line is one episode.
+    match u128::from(failed) * 10 > u128::from(allowed) * 9 {
+        true => Stand::Between,
+        false => Stand::Back,
     }
 }
 

@@ -11,6 +11,7 @@ mod memory;
 mod quiet;
 pub(crate) mod resource;
 mod rule;
+mod service_level;
 mod standing;
 pub(crate) mod written;
 
@@ -22,5 +23,6 @@ pub use self::memory::{AlertEvent, Hush, Memory, Occurrence, Turn};
 pub use self::quiet::{QuietHours, TimeOfDay};
 pub use self::resource::{AlertChange, AlertDesk, AlertHistory, PauseOrder, SnoozeOrder, until};
 pub use self::rule::{AlertPlan, Per, Rule, RuleQuestions, Watch, Window, escaped};
+pub use self::service_level::{Compliance, Kept, KeptRule, Percentile, Target, compliance};
 pub use self::standing::{AlertStanding, Alerts, RuleState};
 pub use self::written::AlertRule;

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::memory::AlertEvent;
 use super::quiet::QuietHours;
 use super::rule::Rule;
+use super::service_level::{Compliance, compliance};
 use super::standing::{AlertStanding, Alerts};
 use super::written::AlertRule;
 use crate::period::Here;
@@ -85,7 +86,10 @@ pub struct PauseOrder {
 }
 
 pub(crate) fn reading() -> Router<Desk> {
-    Router::new().route("/api/v1/alerts", get(list)).route("/api/v1/alerts/history", get(history))
+    Router::new()
+        .route("/api/v1/alerts", get(list))
+        .route("/api/v1/alerts/history", get(history))
+        .route("/api/v1/alerts/compliance", get(kept))
 }
 
 pub(crate) fn managing() -> Router<Desk> {
@@ -99,6 +103,28 @@ pub(crate) fn managing() -> Router<Desk> {
 
 async fn list(State(desk): State<Desk>) -> Json<Alerts> {
     Json((desk.alerts.standing)())
+}
+
+async fn kept(State(desk): State<Desk>, uri: Uri) -> Result<Json<Compliance>, Problem> {
+    let given = QueryString::<Vec<(String, String)>>::try_from_uri(&uri).map_err(|_| {
+        Problem::new(Code::BadParameter, "the query string cannot be read")
+            .hint("Write `name=value` pairs joined by `&`.")
+    })?;
+    let mut here = desk.here();
+    for (name, value) in given.0 {
+        if name != "tz" {
+            let name: String = name.chars().take(100).collect();
+            let problem = format!("there is no parameter `{name}`");
+            return Err(Problem::new(Code::BadParameter, problem).hint("Allowed is `tz`."));
+        }
+        let hint = "Write a zone of the IANA database, such as `Europe/Berlin`.";
+        here.zone = value.parse().map_err(|_| Problem::parameter("tz", &value, hint))?;
+    }
+    // Rules are kept as they are written; each was checked when it was.
+    let standing = (desk.alerts.standing)();
+    let rules: Vec<Rule> =
+        standing.rules.iter().map(|rule| rule.rule.check()).collect::<Result<_, _>>()?;
+    desk.readers.ask(move |ledger| compliance(ledger, &rules, here)).await.map(Json)
 }
 
 async fn history(State(desk): State<Desk>, uri: Uri) -> Result<Json<AlertHistory>, Problem> {

@@ -8,6 +8,7 @@ use meter::{Money, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::quiet::QuietHours;
+use super::service_level::{Percentile, Target};
 use crate::period::{self, Granularity, Here};
 use crate::problem::Problem;
 use crate::query::{Query, Question};
@@ -73,19 +74,32 @@ pub enum Watch {
         /// Looked at.
         within: Window,
     },
-    /// The time that 95 of a hundred calls stay under, end to end.
-    Latency {
-        /// More than this many milliseconds.
-        above_ms: u64,
+    /// Too few calls that succeed, of all that the provider ended.
+    Availability {
+        /// Less than this share.
+        below: Target,
         /// Looked at.
         within: Window,
         /// Fewer calls than this say nothing.
         at_least: u64,
     },
-    /// The time that 95 of a hundred streams stay under until their first content.
+    /// The time that most calls stay under, end to end.
+    Latency {
+        /// More than this many milliseconds.
+        above_ms: u64,
+        /// How many are most.
+        percentile: Percentile,
+        /// Looked at.
+        within: Window,
+        /// Fewer calls than this say nothing.
+        at_least: u64,
+    },
+    /// The time that most streams stay under until their first content.
     FirstContent {
         /// More than this many milliseconds.
         above_ms: u64,
+        /// How many are most.
+        percentile: Percentile,
         /// Looked at.
         within: Window,
         /// Fewer calls than this say nothing.
@@ -303,6 +317,7 @@ impl Rule {
             Watch::Spend { .. }
             | Watch::Forecast { .. }
             | Watch::Errors { .. }
+            | Watch::Availability { .. }
             | Watch::Latency { .. }
             | Watch::FirstContent { .. }
             | Watch::Unpriced { .. }
@@ -327,6 +342,7 @@ impl Rule {
             Watch::Forecast { .. }
             | Watch::Errors { .. }
             | Watch::RateLimited { .. }
+            | Watch::Availability { .. }
             | Watch::Latency { .. }
             | Watch::FirstContent { .. }
             | Watch::CacheHits { .. }
@@ -348,7 +364,7 @@ impl Rule {
     /// The page that shows what it looked at, from one instant up to another.
     pub fn page(&self, from: Timestamp, to: Timestamp, model: Option<&str>) -> String {
         let own = match &self.watch {
-            Watch::Errors { .. } => "&status=error",
+            Watch::Errors { .. } | Watch::Availability { .. } => "&status=error",
             Watch::RateLimited { .. } => "&status=429",
             Watch::Spend { .. }
             | Watch::Forecast { .. }
@@ -372,6 +388,7 @@ impl Rule {
 pub(crate) const MINUTE: Window = Window { count: 1, unit: 'm' };
 pub(crate) const FIVE_MINUTES: Window = Window { count: 5, unit: 'm' };
 pub(crate) const HOUR: Window = Window { count: 1, unit: 'h' };
+pub(crate) const MONTH: Window = Window { count: 30, unit: 'd' };
 pub(crate) const WEEK: Window = Window { count: 7, unit: 'd' };
 
 /// The time a rule looks at.
@@ -388,6 +405,7 @@ impl Watch {
             Self::Spend { per, .. } | Self::Forecast { per, .. } => Span::Calendar(*per),
             Self::Errors { within, .. }
             | Self::RateLimited { within, .. }
+            | Self::Availability { within, .. }
             | Self::Latency { within, .. }
             | Self::FirstContent { within, .. }
             | Self::CacheHits { within, .. }
@@ -434,13 +452,17 @@ impl fmt::Display for Rule {
             Watch::RateLimited { above, within } => {
                 write!(f, "more than {above} calls are answered 429 within {within}")?;
             }
-            Watch::Latency { above_ms, within, at_least } => write!(
+            Watch::Availability { below, within, at_least } => write!(
                 f,
-                "p95 latency above {above_ms} ms for at least {at_least} calls within {within}"
+                "less than {below} % of at least {at_least} calls succeed within {within}"
             )?,
-            Watch::FirstContent { above_ms, within, at_least } => write!(
+            Watch::Latency { above_ms, percentile, within, at_least } => write!(
                 f,
-                "p95 time to first content above {above_ms} ms for at least {at_least} calls within {within}"
+                "{percentile} latency above {above_ms} ms for at least {at_least} calls within {within}"
+            )?,
+            Watch::FirstContent { above_ms, percentile, within, at_least } => write!(
+                f,
+                "{percentile} time to first content above {above_ms} ms for at least {at_least} calls within {within}"
             )?,
             Watch::CacheHits { below_percent, within, compared_with, at_least_tokens } => write!(
                 f,

@@ -159,6 +159,51 @@ fn numbers_of_calls_swing_back_at_half_their_line() {
 }
 
 #[test]
+fn availability_is_what_succeeded_of_what_the_provider_ended() {
+    let sla = rule(r#""availability_below":"99.5","at_least":100"#);
+    assert_eq!(sla.to_string(), "less than 99.5 % of at least 100 calls succeed within 30d");
+    let ended = |succeeded, failed| {
+        let of = [
+            (Status::Succeeded, succeeded),
+            (Status::Error, failed),
+            (Status::Denied, 500),
+            (Status::Cancelled, 70),
+            (Status::Pending, 3),
+        ];
+        Figures { statuses: of.into(), ..figures(succeeded + failed + 573, None) }
+    };
+    // Half a percent of 1,000 calls: five may fail.
+    let broken = crossed(judged(&sla, noon(), ended(994, 6)));
+    assert_eq!((&*broken.reading.value, &*broken.reading.threshold), ("99.4", "99.5"));
+    assert_eq!(
+        broken.said,
+        "994 of 1000 calls within 30d succeeded: 99.4 %, below the line of 99.5 %. 6 failed, where 5 calls may."
+    );
+    assert_eq!(judged(&sla, noon(), ended(995, 5)), Verdict::Between);
+    assert_eq!(judged(&sla, noon(), ended(996, 4)), Verdict::Back);
+    assert_eq!(judged(&sla, noon(), ended(0, 99)), Verdict::Back);
+    for wrong in ["100", "0", "99.9999", "most"] {
+        let said = refusal(&format!(r#"{{"name":"r","availability_below":"{wrong}"}}"#));
+        assert!(said.contains("availability_below") && said.contains("99.5"), "{said}");
+    }
+}
+
+#[test]
+fn a_duration_may_be_watched_at_another_percentile() {
+    let spread = Spread { mean_ms: 1, p50_ms: 10, p95_ms: 100, p99_ms: 1_000 };
+    let calls = || Figures { latency: Some(spread), ..figures(50, None) };
+    for (percentile, value) in [("50", "10"), ("95", "100"), ("99", "1000")] {
+        let slow = rule(&format!(r#""latency_above_ms":9,"percentile":{percentile}"#));
+        assert_eq!(crossed(judged(&slow, noon(), calls())).reading.value, value);
+        assert!(slow.to_string().starts_with(&format!("p{percentile} latency above 9 ms")));
+    }
+    let said = refusal(r#"{"name":"r","latency_above_ms":9,"percentile":90}"#);
+    assert!(said.contains("percentile") && said.contains("50, 95 or 99"), "{said}");
+    let said = refusal(r#"{"name":"r","calls_above":9,"percentile":95}"#);
+    assert!(said.contains("percentile"), "{said}");
+}
+
+#[test]
 fn durations_are_those_of_enough_calls() {
     let spread = |p95_ms| Some(Spread { mean_ms: 1, p50_ms: 1, p95_ms, p99_ms: 99_999 });
     let slow = rule(r#""latency_above_ms":4000,"at_least":20"#);

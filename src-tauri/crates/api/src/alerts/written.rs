@@ -1,5 +1,5 @@
 //! A rule as it is written: an entry of `[[alerts]]`, the body of a request, a form. One line
-//! of the ten is given; what that line does not know is refused, not forgotten.
+//! of the eleven is given; what that line does not know is refused, not forgotten.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::quiet::QuietHours;
-use super::rule::{FIVE_MINUTES, HOUR, MINUTE, Per, Rule, WEEK, Watch, Window};
+use super::rule::{FIVE_MINUTES, HOUR, MINUTE, MONTH, Per, Rule, WEEK, Watch, Window};
+use super::service_level::{Percentile, Target};
 use crate::period::Here;
 use crate::problem::{Code, Problem};
 
@@ -27,9 +28,11 @@ pub struct AlertRule {
     pub error_rate_above: Option<i64>,
     /// Calls that may be answered 429.
     pub rate_limited_above: Option<i64>,
-    /// Milliseconds that 95 of a hundred calls may take.
+    /// Percent of calls, as decimal text such as `99.5`, that must succeed.
+    pub availability_below: Option<String>,
+    /// Milliseconds that most calls may take.
     pub latency_above_ms: Option<i64>,
-    /// Milliseconds that 95 of a hundred streams may take until their first content.
+    /// Milliseconds that most streams may take until their first content.
     pub ttft_above_ms: Option<i64>,
     /// Percent of the usual share of cached input that there must be.
     pub cache_hits_below: Option<i64>,
@@ -43,6 +46,8 @@ pub struct AlertRule {
     pub per: Option<Per>,
     /// Percent of the period that must be over before a forecast; 10 if left out.
     pub after_percent: Option<i64>,
+    /// How many of a hundred are most, of a duration: 50, 95 or 99; 95 if left out.
+    pub percentile: Option<i64>,
     /// The time looked at, such as `5m`.
     pub within: Option<String>,
     /// How far back goes what is usual for the cache; `7d` if left out.
@@ -62,11 +67,12 @@ pub struct AlertRule {
 }
 
 /// The fields that are a rule's line.
-const LINES: [&str; 10] = [
+const LINES: [&str; 11] = [
     "spend_above",
     "forecast_above",
     "error_rate_above",
     "rate_limited_above",
+    "availability_below",
     "latency_above_ms",
     "ttft_above_ms",
     "cache_hits_below",
@@ -76,7 +82,7 @@ const LINES: [&str; 10] = [
 ];
 
 /// The filters a rule may have.
-const FILTERS: [&str; 11] = [
+const FILTERS: [&str; 13] = [
     "model",
     "provider",
     "key",
@@ -85,13 +91,15 @@ const FILTERS: [&str; 11] = [
     "client",
     "status",
     "kind",
+    "technology",
+    "capability",
     "stream",
     "tag",
     "demo",
 ];
 
 /// Names that are addresses beside the rules' own.
-const RESERVED: [&str; 3] = ["history", "pause", "quiet-hours"];
+const RESERVED: [&str; 4] = ["compliance", "history", "pause", "quiet-hours"];
 
 /// The longest name of a rule, in characters.
 const NAME: usize = 80;
@@ -182,6 +190,12 @@ impl AlertRule {
         let ms = |value: Option<i64>| whole(line, value, 1, DAY_MS);
         let at_least = whole("at_least", Some(self.at_least.unwrap_or(10)), 1, MOST)?;
         let per = self.per.unwrap_or(Per::Day);
+        let percentile = || {
+            let given = self.percentile.unwrap_or(95);
+            let wrong =
+                || wrong("percentile", &format!("cannot be {given}"), "Write 50, 95 or 99.");
+            Percentile::of(given).ok_or_else(wrong)
+        };
         let within = |usual| window("within", self.within.as_deref(), usual);
         Ok(match *line {
             "spend_above" => {
@@ -206,13 +220,20 @@ impl AlertRule {
                 above: above(self.rate_limited_above)?,
                 within: within(FIVE_MINUTES)?,
             },
+            "availability_below" => Watch::Availability {
+                below: target(line, self.availability_below.as_deref())?,
+                within: within(MONTH)?,
+                at_least,
+            },
             "latency_above_ms" => Watch::Latency {
                 above_ms: ms(self.latency_above_ms)?,
+                percentile: percentile()?,
                 within: within(FIVE_MINUTES)?,
                 at_least,
             },
             "ttft_above_ms" => Watch::FirstContent {
                 above_ms: ms(self.ttft_above_ms)?,
+                percentile: percentile()?,
                 within: within(FIVE_MINUTES)?,
                 at_least,
             },
@@ -243,7 +264,7 @@ impl AlertRule {
             "calls_above" => {
                 Watch::Calls { above: above(self.calls_above)?, within: within(FIVE_MINUTES)? }
             }
-            // The tenth and last of `LINES`.
+            // The eleventh and last of `LINES`.
             _ => Watch::Loop { above: above(self.loop_above)?, within: within(MINUTE)? },
         })
     }
@@ -255,6 +276,7 @@ impl AlertRule {
             ("forecast_above", self.forecast_above.is_some()),
             ("error_rate_above", self.error_rate_above.is_some()),
             ("rate_limited_above", self.rate_limited_above.is_some()),
+            ("availability_below", self.availability_below.is_some()),
             ("latency_above_ms", self.latency_above_ms.is_some()),
             ("ttft_above_ms", self.ttft_above_ms.is_some()),
             ("cache_hits_below", self.cache_hits_below.is_some()),
@@ -263,6 +285,7 @@ impl AlertRule {
             ("loop_above", self.loop_above.is_some()),
             ("per", self.per.is_some()),
             ("after_percent", self.after_percent.is_some()),
+            ("percentile", self.percentile.is_some()),
             ("within", self.within.is_some()),
             ("compared_with", self.compared_with.is_some()),
             ("at_least", self.at_least.is_some()),
@@ -275,10 +298,12 @@ impl AlertRule {
         let known: &[&str] = match watch {
             Watch::Spend { .. } => &["per"],
             Watch::Forecast { .. } => &["per", "after_percent"],
-            Watch::Errors { .. }
-            | Watch::Latency { .. }
-            | Watch::FirstContent { .. }
-            | Watch::Unpriced { .. } => &["within", "at_least"],
+            Watch::Errors { .. } | Watch::Availability { .. } | Watch::Unpriced { .. } => {
+                &["within", "at_least"]
+            }
+            Watch::Latency { .. } | Watch::FirstContent { .. } => {
+                &["percentile", "within", "at_least"]
+            }
             Watch::RateLimited { .. } | Watch::Calls { .. } | Watch::Loop { .. } => &["within"],
             Watch::CacheHits { .. } => &["within", "compared_with", "at_least_tokens"],
         };
@@ -353,14 +378,22 @@ impl From<&Rule> for AlertRule {
             Watch::RateLimited { above, within } => {
                 Self { rate_limited_above: number(*above), within: text(within), ..plain }
             }
-            Watch::Latency { above_ms, within, at_least } => Self {
-                latency_above_ms: number(*above_ms),
+            Watch::Availability { below, within, at_least } => Self {
+                availability_below: text(below),
                 within: text(within),
                 at_least: number(*at_least),
                 ..plain
             },
-            Watch::FirstContent { above_ms, within, at_least } => Self {
+            Watch::Latency { above_ms, percentile, within, at_least } => Self {
+                latency_above_ms: number(*above_ms),
+                percentile: Some(percentile.percent()),
+                within: text(within),
+                at_least: number(*at_least),
+                ..plain
+            },
+            Watch::FirstContent { above_ms, percentile, within, at_least } => Self {
                 ttft_above_ms: number(*above_ms),
+                percentile: Some(percentile.percent()),
                 within: text(within),
                 at_least: number(*at_least),
                 ..plain
@@ -422,13 +455,14 @@ fn culprit(body: &Value) -> Option<&str> {
 
 fn shapes(field: &str) -> String {
     let shape = match field {
+        "availability_below" => "percent as text, such as \"99.5\"",
         "spend_above" | "forecast_above" => "dollars as text, such as \"20.00\"",
         "per" => "`hour`, `day`, `week` or `month`",
         "enabled" => "`true` or `false`",
         "name" | "within" | "compared_with" => "text in quotes",
         "only" => "an object such as {\"model\":\"NAME\"}",
         "quiet_hours" => "an object such as {\"from\":\"22:00\",\"to\":\"07:00\"}",
-        "at_least" | "at_least_tokens" | "after_percent" => "a whole number",
+        "at_least" | "at_least_tokens" | "after_percent" | "percentile" => "a whole number",
         line if LINES.contains(&line) => "a whole number",
         _ => return "Leave it out.".to_owned(),
     };
@@ -455,6 +489,15 @@ pub(crate) fn dollars(field: &str, text: Option<&str>) -> Result<Money, Problem>
         let text: String = text.chars().take(40).collect();
         let hint = format!("Write dollars as text from \"0\" to \"{MOST}\", such as \"20.00\".");
         wrong(field, &format!("cannot be `{text}`"), &hint)
+    })
+}
+
+fn target(field: &str, text: Option<&str>) -> Result<Target, Problem> {
+    let text = text.unwrap_or_default().trim();
+    text.parse().map_err(|_| {
+        let text: String = text.chars().take(40).collect();
+        let hint = "Write percent as text, more than 0 and less than 100, such as \"99.5\".";
+        wrong(field, &format!("cannot be `{text}`"), hint)
     })
 }
 

@@ -59,6 +59,7 @@ const FILTERS: [&str; 18] = [
     "demo",
 ];
 const USAGE: [&str; 3] = ["by", "granularity", "currency"];
+const PERFORMANCE: [&str; 1] = ["by"];
 const REQUESTS: [&str; 3] = ["limit", "before", "currency"];
 const EXPORT: [&str; 3] = ["format", "form", "currency"];
 const DEPLOYMENTS: [&str; 1] = ["versus"];
@@ -95,6 +96,7 @@ fn operations() -> Vec<Operation> {
     let asked = |one: Operation, query| Operation { query, ..one };
     vec![
         read("usage", "Totals, a table and a series over a period", One("Usage")),
+        read("performance", "Rates, and how durations are spread", One("Performance")),
         read("requests", "Receipts, newest first, a page at a time", One("Requests")),
         read("requests/{id}", "One receipt; the beginning of its id will do", One("Receipt")),
         read("export", "Receipts as a file", Other(FILES)),
@@ -157,6 +159,14 @@ fn operations() -> Vec<Operation> {
         asked(
             read("alerts/history", "What there was, newest first", One("AlertHistory")),
             &["numbered_before", "limit", "rule", "tz"],
+        ),
+        asked(
+            read(
+                "alerts/compliance",
+                "How rules of availability and durations were kept, day by day",
+                One("Compliance"),
+            ),
+            &["tz"],
         ),
         write(
             "post",
@@ -245,6 +255,7 @@ impl Operation {
     fn queries(&self) -> Vec<&'static str> {
         let own: &[&str] = match self.path {
             "usage" => &USAGE,
+            "performance" => &PERFORMANCE,
             "requests" => &REQUESTS,
             "export" => &EXPORT,
             "deployments" if self.method == "get" => &DEPLOYMENTS,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use api::alerts::{AlertHistory, AlertRule, Alerts, PauseOrder, SnoozeOrder};
+use api::alerts::{AlertHistory, AlertRule, Alerts, Compliance, PauseOrder, SnoozeOrder};
 use api::answer::{Requests, Usage};
 use api::budgets::{BudgetRule, Budgets, ReleaseOrder};
 use api::deployments::{DeploymentRule, Deployments};
@@ -10,6 +10,7 @@ use api::exports::{ExportJob, ExportJobs, ExportOrder};
 use api::keys::{Key, KeyCheck, NewKey};
 use api::limits::KnownLimits;
 use api::passes::{MadePass, NewPass, Pass, PassTerms};
+use api::performance::Performance;
 use api::prices::{PriceList, PricesInForce, Refreshed, TellPrice};
 use api::problem::ErrorBody;
 use api::reprice::{RepriceOrder, Repriced};
@@ -26,6 +27,7 @@ const HEADER: &str =
 pub(crate) fn types() -> Types {
     Types::default()
         .register::<Usage>()
+        .register::<Performance>()
         .register::<Requests>()
         .register::<GateStatus>()
         .register::<ErrorBody>()
@@ -50,6 +52,7 @@ pub(crate) fn types() -> Types {
         .register::<AlertRule>()
         .register::<Alerts>()
         .register::<AlertHistory>()
+        .register::<Compliance>()
         .register::<SnoozeOrder>()
         .register::<PauseOrder>()
         .register::<BudgetRule>()

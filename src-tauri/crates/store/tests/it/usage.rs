@@ -7,7 +7,7 @@ use meter::receipt::{Billing, Capability, CostState, Receipt, Status, Technology
 use meter::usage::{Basis, Count, Factor};
 use meter::{Money, Timestamp};
 use proptest::prelude::*;
-use store::{Demo, Dimension, Figures, Filter, Ledger, Questions, Usage};
+use store::{Busiest, Demo, Dimension, Figures, Filter, Ledger, Peaks, Questions, Usage};
 
 use crate::made::{START, chat, id, money};
 use crate::recording::record;
@@ -402,4 +402,51 @@ fn what_tollgate_itself_took_is_spread_like_other_durations() {
     // 99 times 100 and once 5000 microseconds are 149 on average.
     assert_eq!(overhead.mean, 149);
     assert!(overhead.p50.abs_diff(100) <= 4 && overhead.p99.abs_diff(100) <= 4, "{overhead:?}");
+}
+
+/// A call at a second of the day, of so many tokens.
+fn at_second(second: i64, n: u16, model: &str, tokens: u64) -> Receipt {
+    let mut r = priced(second * 1000 + i64::from(n), n, model, "1");
+    r.lines.truncate(1);
+    r.lines[0].count = Count::whole(tokens);
+    r
+}
+
+#[test]
+fn the_busiest_minute_and_second_are_found_in_long_and_short_periods() {
+    const DAY: i64 = 24 * 3_600;
+    let home = tempfile::tempdir().unwrap();
+    // Each of 70 days one call at noon; on the 41st day three within a second, a fourth in the
+    // same minute; on the 60th two calls of many tokens.
+    let mut calls: Vec<Receipt> =
+        (0..70).map(|day| at_second(day * DAY + 43_200, 0, "often", 10)).collect();
+    let busy = 40 * DAY + 50_040;
+    calls.extend((1..4).map(|n| at_second(busy, n, "often", 10)));
+    calls.push(at_second(busy + 59, 4, "often", 10));
+    calls.push(at_second(busy + 60, 5, "often", 10));
+    let long = 59 * DAY + 60_000;
+    calls.extend((6..8).map(|n| at_second(long, n, "wordy", 500)));
+    record(home.path(), calls);
+    // Seals all that is over, so that a long period is one of days.
+    Ledger::open(home.path()).unwrap().rebuild().unwrap();
+    let questions = Questions::open(home.path()).unwrap();
+    let busiest =
+        |count, second: i64| Some(Busiest { count, from: at(second * 1000), is_exact: true });
+    let all = questions.peaks(&Filter::default()).unwrap();
+    assert_eq!(all.requests_a_minute, busiest(4, busy));
+    assert_eq!(all.requests_a_second, busiest(3, busy));
+    assert_eq!(
+        all.tokens_a_minute,
+        Some(Busiest { is_exact: false, ..busiest(1000, long).unwrap() })
+    );
+    // A week is looked into as a whole.
+    let from = Some(at(long * 1000 - 3 * DAY * 1000));
+    let week = Filter { from, to: Some(at((long + 3 * DAY) * 1000)), ..Filter::default() };
+    let peaks = questions.peaks(&week).unwrap();
+    assert_eq!(peaks.requests_a_minute, busiest(2, long));
+    assert_eq!(peaks.tokens_a_minute, busiest(1000, long));
+    let wordy = Filter { models: vec!["wordy".into()], ..Filter::default() };
+    assert_eq!(questions.peaks(&wordy).unwrap().tokens_a_minute, busiest(1000, long));
+    let none = Filter { models: vec!["nobody".into()], ..Filter::default() };
+    assert_eq!(questions.peaks(&none).unwrap(), Peaks::default());
 }
