@@ -444,7 +444,12 @@ impl<'a> Found<'a> {
         patience: &mut Patience,
     ) -> Result<Deployment, Problem> {
         let figures = &self.figures;
-        let spread = |s: store::Spread| Spread { mean_ms: s.mean, p50_ms: s.p50, p95_ms: s.p95 };
+        let spread = |s: store::Spread| Spread {
+            mean_ms: s.mean,
+            p50_ms: s.p50,
+            p95_ms: s.p95,
+            p99_ms: s.p99,
+        };
         let place = (&*self.server.id, self.priced_model());
         let per_hour = server_cost(sources.book, place, sources.now, HOUR_MS);
         let running_cost = per_hour.and_then(|_| self.running_cost(sources.book));
