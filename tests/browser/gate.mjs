@@ -38,14 +38,14 @@ async function upstream(usage) {
 /**
  * `receipts`: how many of a heavy user's year are in the ledger already. `more` providers, such
  * as `[providers.ollama]`, are the same upstream;
- * `rest` ends `config.toml`.
+ * `rest` ends `config.toml`, `top` begins it.
  */
-export async function start(usage, receipts = 0, more = "", rest = "") {
+export async function start(usage, receipts = 0, more = "", rest = "", top = "") {
   const above = await upstream(usage);
   const home = mkdtempSync(join(tmpdir(), "tollgate-browser-"));
   if (receipts > 0) execFileSync(join(target, "debug/ledger"), [home, "--receipts", String(receipts)]);
   const base = `base_url = "${above.origin}"\n`;
-  writeFileSync(join(home, "config.toml"), `[providers.openai]\n${base}${more && more + base}${rest}`);
+  writeFileSync(join(home, "config.toml"), `${top}[providers.openai]\n${base}${more && more + base}${rest}`);
   // No test reaches the keychain of whoever runs it.
   const { DBUS_SESSION_BUS_ADDRESS: _, ...outside } = process.env;
   const env = { ...outside, XDG_RUNTIME_DIR: home, TOLLGATE_HOME: home, TZ: "Europe/Berlin" };

@@ -7,6 +7,7 @@ export const PAGES = [
   "requests",
   "models",
   "performance",
+  "deployments",
   "providers",
   "workspaces",
   "prices",

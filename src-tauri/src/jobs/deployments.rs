@@ -213,6 +213,7 @@ async fn asked(watch: &Arc<Watch>, mut memory: Memory) -> Memory {
         .filter(|server| is_declared(&server.id) || memory.called.contains_key(&server.id))
         .collect();
     let board = &watch.book.board;
+    let before = board.said();
     board.forget_but(|id| worth.iter().any(|server| *server.id == *id));
     let readings = readings(&worth).await;
     let mut runs = Vec::new();
@@ -241,7 +242,9 @@ async fn asked(watch: &Arc<Watch>, mut memory: Memory) -> Memory {
         .filter(|run| run.from < run.to)
         .collect();
     if noted.is_empty() {
-        watch.book.news();
+        if !board.said().is_the_same_as(&before) {
+            watch.book.news();
+        }
         return memory;
     }
     let (ledger, counted) = (Arc::clone(&watch.ledger), memory.counted.unwrap_or_default());

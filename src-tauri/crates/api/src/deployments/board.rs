@@ -51,6 +51,19 @@ pub struct Said {
     pub driver: Option<DriverReading>,
 }
 
+impl Said {
+    /// Whether it says the same, whenever that was said.
+    pub fn is_the_same_as(&self, other: &Self) -> bool {
+        let all = |said: &Self| {
+            said.servers
+                .iter()
+                .map(|(id, (_, reading))| (id.clone(), reading.clone()))
+                .collect::<Vec<_>>()
+        };
+        self.driver == other.driver && all(self) == all(other)
+    }
+}
+
 impl ServerBoard {
     /// A server said this, at this instant.
     pub fn told(&self, server: &str, at: Timestamp, reading: ServerReading) {
