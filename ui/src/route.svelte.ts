@@ -47,6 +47,33 @@ export const RANGES: { id: string; label: string; key: string }[] = [
 ];
 const DEFAULT_RANGE = "24h";
 
+/** Where somebody wanted to go who was not let in yet, until the address that lets in is spent. */
+const WANTED = "tollgate-wanted";
+const WAITS_MS = 10 * 60_000;
+
+/** Remembers this view, to go on to it once this browser is let in. Holds an address, no secret. */
+export function comeBack(): void {
+  if (location.pathname === "/") return;
+  const wanted = JSON.stringify({ to: location.pathname + location.search, at: Date.now() });
+  localStorage.setItem(WANTED, wanted);
+}
+
+/** Goes on to the view that was wanted before; only ever to a page of ours. */
+function goOn(): void {
+  if (location.pathname !== "/") return;
+  const wanted = localStorage.getItem(WANTED);
+  localStorage.removeItem(WANTED);
+  try {
+    const { to, at } = JSON.parse(wanted ?? "null") as { to: string; at: number };
+    const { pathname, search, origin } = new URL(to, location.origin);
+    const isOurs = origin === location.origin && PAGES.some((name) => pathname === `/${name}` || pathname.startsWith(`/${name}/`));
+    if (isOurs && Date.now() - at < WAITS_MS) history.replaceState(null, "", pathname + search);
+  } catch {
+    // Nothing was wanted, or somebody else wrote there.
+  }
+}
+goOn();
+
 export const address = $state({ path: location.pathname, query: location.search });
 
 window.addEventListener("popstate", () => {

@@ -38,7 +38,7 @@ pub(super) async fn ask(
     if !path.starts_with("/api/v1/") {
         return Err("only `/api/v1/` can be asked".to_owned());
     }
-    if path.starts_with("/api/v1/export?") {
+    if is_file(&path) {
         let folder = app.path().download_dir().or_else(|_| app.path().home_dir());
         let folder = folder.map_err(|error| error.to_string())?;
         return Ok(said(save(&gate, &path, &folder).await.map(|path| json!({ "saved": path }))));
@@ -48,6 +48,12 @@ pub(super) async fn ask(
     }
     let (status, body) = gate.ask(method, &path, body.as_ref()).await;
     Ok(Answer { status: status.as_u16(), body })
+}
+
+/// Whether a browser would put what comes back among its downloads.
+fn is_file(path: &str) -> bool {
+    let is_finished = path.starts_with("/api/v1/exports/") && path.ends_with("/file");
+    is_finished || path.starts_with("/api/v1/export?") || path.starts_with("/api/v1/report?")
 }
 
 fn said(done: anyhow::Result<Value>) -> Answer {

@@ -1,6 +1,8 @@
 //! Who may ask and who may change: bearers by their scopes, our own process by itself.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -30,30 +32,36 @@ pub(crate) struct Guard {
     pub(crate) pace: Arc<Pace>,
 }
 
-/// Questions over the network that are answered within a second. A page that asks too much asks
-/// a few dozen; a script that runs away must not keep everybody else from the ledger.
+/// Questions of one pass that are answered within a second. A page that asks too much asks a
+/// few dozen; a script that runs away must not keep everybody else from the ledger.
 const MOST_A_SECOND: u32 = 200;
 
-/// How much is being asked at the moment, by all who show a pass.
+/// How much is being asked at the moment, by each that shows a pass.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
-    /// Since when it is counted, and how many there were.
-    counted: Mutex<Option<(Instant, u32)>>,
+    /// Since when it is counted, and how many there were, by a hash of the pass that nobody
+    /// outside can foresee. Only passes that exist are counted, so there are few.
+    counted: Mutex<HashMap<u64, (Instant, u32)>>,
+    hash: RandomState,
 }
 
 impl Pace {
-    fn admit(&self, now: Instant) -> Result<(), Problem> {
+    fn admit(&self, secret: &str, now: Instant) -> Result<(), Problem> {
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *counted {
-            Some((since, asked)) if now.duration_since(*since) < Duration::from_secs(1) => {
-                *asked += 1;
-                if *asked > MOST_A_SECOND {
-                    let sentence = format!("more than {MOST_A_SECOND} questions in a second");
-                    return Err(Problem::new(Code::TooManyRequests, sentence)
-                        .hint("Wait a second; `events` says when asking again is of use."));
-                }
-            }
-            Some(_) | None => *counted = Some((now, 1)),
+        let is_over = |since: Instant| now.duration_since(since) >= Duration::from_secs(1);
+        let (since, asked) = counted.entry(self.hash.hash_one(secret)).or_insert((now, 0));
+        if is_over(*since) {
+            (*since, *asked) = (now, 0);
+        }
+        *asked += 1;
+        if *asked > MOST_A_SECOND {
+            let sentence = format!("more than {MOST_A_SECOND} questions in a second");
+            return Err(Problem::new(Code::TooManyRequests, sentence)
+                .hint("Wait a second; `events` says when asking again is of use."));
+        }
+        if *asked == 1 {
+            // Passes that were revoked since are not kept for ever.
+            counted.retain(|_, (since, _)| !is_over(*since));
         }
         Ok(())
     }
@@ -72,8 +80,8 @@ pub(crate) async fn check(
     next: Next,
 ) -> Result<Response, Problem> {
     if request.extensions().get::<Local>().is_none() {
-        guard.admit(&request)?;
-        guard.pace.admit(Instant::now())?;
+        let secret = guard.admit(&request)?;
+        guard.pace.admit(secret, Instant::now())?;
     }
     Ok(next.run(request).await)
 }
@@ -96,7 +104,8 @@ pub(crate) async fn json_only(request: Request, next: Next) -> Result<Response, 
 }
 
 impl Guard {
-    fn admit(&self, request: &Request) -> Result<(), Problem> {
+    /// The pass that lets the request in.
+    fn admit<'r>(&self, request: &'r Request) -> Result<&'r str, Problem> {
         let needed = self.needed;
         let make_one = format!("Make a pass with `tollgate passes add NAME --scope {needed}`.");
         let Some(secret) = bearer(request) else {
@@ -108,7 +117,7 @@ impl Guard {
                 .hint(make_one));
         };
         if scopes.contains(&needed) {
-            return Ok(());
+            return Ok(secret);
         }
         Err(Problem::new(Code::Forbidden, format!("this pass lacks the scope `{needed}`"))
             .hint(make_one))
@@ -126,13 +135,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_has_room_for_so_many_and_the_next_for_as_many_again() {
+    fn each_pass_has_so_much_room_in_a_second_and_as_much_in_the_next() {
         let (pace, now) = (Pace::default(), Instant::now());
         for _ in 0..MOST_A_SECOND {
-            pace.admit(now).unwrap();
+            pace.admit("tg_a", now).unwrap();
         }
-        let refused = pace.admit(now).unwrap_err();
+        let refused = pace.admit("tg_a", now).unwrap_err();
         assert_eq!(refused.code.http_status().as_u16(), 429);
-        pace.admit(now + Duration::from_secs(1)).unwrap();
+        pace.admit("tg_b", now).unwrap();
+        let later = now + Duration::from_secs(1);
+        pace.admit("tg_a", later).unwrap();
+        assert_eq!(pace.counted.lock().unwrap().len(), 1, "who asks no more is forgotten");
     }
 }

@@ -10,6 +10,9 @@ const FOOT: i128 = 20;
 /// Above them, for what the highest stands for.
 const HEAD: i128 = 18;
 
+/// A single bar is no wall.
+const WIDEST: i128 = 48;
+
 /// One bar.
 pub(super) struct Bar {
     /// Which bucket it is.
@@ -31,7 +34,7 @@ pub(super) fn bars(name: &str, bars: &[Bar], read: &dyn Fn(i128) -> String) -> H
     // Thousandths, so that a thousand bars still stand apart.
     let at = |index: i128| thousandths(WIDTH * 1000 * index / count);
     let gap = if count > 180 { 0 } else { 1000 };
-    let width = thousandths((WIDTH * 1000 / count - gap).max(500));
+    let width = thousandths((WIDTH * 1000 / count - gap).clamp(500, WIDEST * 1000));
     for (bar, index) in bars.iter().zip(0..) {
         let height = match highest {
             0 => 0,
