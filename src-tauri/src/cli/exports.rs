@@ -228,8 +228,20 @@ impl StartArgs {
 }
 
 /// Filters of which a receipt may have one of several.
-const MANY: [&str; 10] =
-    ["model", "provider", "key", "pass", "workspace", "client", "status", "kind", "id", "tag"];
+const MANY: [&str; 12] = [
+    "model",
+    "provider",
+    "key",
+    "pass",
+    "workspace",
+    "client",
+    "status",
+    "kind",
+    "technology",
+    "capability",
+    "id",
+    "tag",
+];
 
 /// Waits until it is over.
 fn follow(mut job: ExportJob) -> anyhow::Result<ExportJob> {

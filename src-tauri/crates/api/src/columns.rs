@@ -142,7 +142,8 @@ fn money(amount: Option<Money>) -> Value<'static> {
     amount.map_or(Value::Absent, Value::Money)
 }
 
-fn words<T: fmt::Display>(own: &[T]) -> Value<'static> {
+/// Words of our own, one after the other.
+pub(crate) fn words<T: fmt::Display>(own: &[T]) -> Value<'static> {
     let words: Vec<String> = own.iter().map(T::to_string).collect();
     Value::Own(words.join(" "))
 }

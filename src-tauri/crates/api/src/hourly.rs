@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use meter::receipt::{Kind, Status};
+use meter::receipt::{Capability, Kind, Status, Technology};
 use meter::usage::{Count, Factor};
 use meter::{Currency, Money, Timestamp};
 use serde::Serialize;
 use store::{LaneRow, Questions};
 
-use crate::columns::Value;
+use crate::columns::{Value, words};
 use crate::period::{self, Granularity, Here};
 use crate::problem::Problem;
 use crate::query::Query;
@@ -31,6 +31,8 @@ pub(crate) struct HourRow {
     provider: Option<String>,
     model: Option<String>,
     kind: Kind,
+    technology: Option<Technology>,
+    capabilities: Vec<Capability>,
     status: Status,
     http_status: Option<u16>,
     stream: bool,
@@ -68,6 +70,8 @@ impl HourRow {
             provider: row.provider,
             model: row.model,
             kind: row.kind,
+            technology: row.technology,
+            capabilities: row.capabilities,
             status: row.status,
             http_status: row.http_status,
             stream: row.stream,
@@ -127,6 +131,8 @@ const COLUMNS: &[(&str, Cell)] = &[
     ("provider", |r| text(&r.provider)),
     ("model", |r| text(&r.model)),
     ("kind", |r| Value::Own(r.kind.to_string())),
+    ("technology", |r| r.technology.map_or(Value::Absent, |of| Value::Own(of.to_string()))),
+    ("capabilities", |r| words(&r.capabilities)),
     ("status", |r| Value::Own(r.status.to_string())),
     ("http_status", |r| whole(r.http_status.map(u64::from))),
     ("stream", |r| Value::Own(r.stream.to_string())),

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use meter::receipt::{Kind, Status};
+use meter::receipt::{Capability, Kind, Status, Technology};
 use meter::{Currency, Timestamp};
 
 use super::{Counts, Group, MOST_DIMENSIONS, Part, SPANS, TableRows, segments};
@@ -40,6 +40,10 @@ pub struct LaneRow {
     pub currency: Currency,
     /// What sort of call.
     pub kind: Kind,
+    /// What sort of model, where the format tells.
+    pub technology: Option<Technology>,
+    /// What the calls exercised.
+    pub capabilities: Vec<Capability>,
     /// How it ended, settlements counted in.
     pub status: Status,
     /// The HTTP status, if upstream answered.
@@ -59,7 +63,12 @@ impl LaneRow {
         let words = |row: &Self| {
             (row.kind.as_str(), row.status.as_str(), row.http_status, row.stream, row.currency)
         };
-        names(self).cmp(&names(other)).then_with(|| words(self).cmp(&words(other)))
+        let uses = |row: &Self| {
+            let exercised: Vec<_> = row.capabilities.iter().map(|one| one.as_str()).collect();
+            (row.technology.map(Technology::as_str), exercised)
+        };
+        let by_words = names(self).cmp(&names(other)).then_with(|| words(self).cmp(&words(other)));
+        by_words.then_with(|| uses(self).cmp(&uses(other)))
     }
 }
 
@@ -123,6 +132,8 @@ impl Questions {
             client: name(lane.client)?,
             currency: currency.ok_or(StoreError::Damaged)?,
             kind: lane.kind,
+            technology: lane.technology,
+            capabilities: lane.capabilities.iter().collect(),
             status: lane.status,
             http_status: lane.http_status,
             stream: lane.stream,
