@@ -1,5 +1,5 @@
 # Thin: each target is one thing a person types.
-.PHONY: run ui test test-ui test-desktop soak bench bench-micro bench-views bench-years bench-scroll fuzz lint deny package test-package footprint setup
+.PHONY: run ui test test-ui test-desktop soak bench bench-micro bench-views bench-years bench-scroll fuzz fuzz-steps lint deny package test-package footprint setup
 
 CARGO ?= cargo
 
@@ -55,8 +55,9 @@ footprint: setup ui ## what the app costs in the tray (five idle minutes) and be
 	$(CARGO) build --release --locked --features desktop --bin tollgate --example bare
 	sh tests/desktop/session.sh footprint.py $(or $(CARGO_TARGET_DIR),target)/release/tollgate $(or $(CARGO_TARGET_DIR),target)/release/examples/bare
 
-soak: setup ## what takes longer: a hundred kills, half a gigabyte up
-	TOLLGATE_SOAK=1 $(CARGO) test --locked --test it -- --nocapture soak
+# One fault alone: make soak FAULT=clock (docs/endurance.md lists them).
+soak: ## every fault, for as long as it takes: about half an hour
+	TOLLGATE_SOAK=1 $(CARGO) test --locked --test it -- --nocapture --test-threads 1 soak::$(FAULT)
 
 bench: bench-micro ## a table against named baselines
 	$(CARGO) run --release --locked -p bench
@@ -82,3 +83,6 @@ bench-scroll: ui ## how smoothly the log of 1,000,000 requests scrolls, by the b
 
 fuzz: ## attacks every reader of outside bytes for FUZZ_SECONDS (default 60)
 	$(CARGO) run --release --locked --manifest-path tests/fuzz/Cargo.toml
+
+fuzz-steps: ## counts instructions for inputs and for ones twice as long (needs valgrind)
+	$(CARGO) run --release --locked --manifest-path tests/fuzz/Cargo.toml --bin steps

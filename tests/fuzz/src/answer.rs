@@ -45,7 +45,7 @@ const CONTENT_TYPES: [&str; 8] = [
     "text/html",
 ];
 
-struct Call {
+pub(crate) struct Call {
     format: Option<Format>,
     provider: &'static Provider,
     status: u16,
@@ -53,7 +53,7 @@ struct Call {
 }
 
 impl Call {
-    fn of(input: &[u8]) -> Option<(Self, &[u8])> {
+    pub(crate) fn of(input: &[u8]) -> Option<(Self, &[u8])> {
         static PLAIN: LazyLock<Provider> =
             LazyLock::new(|| Provider::declared("any", "http://any.test"));
         let ([format, how], body) = input.split_first_chunk()?;
@@ -67,13 +67,29 @@ impl Call {
         Some((call, body))
     }
 
+    pub(crate) fn format(&self) -> Option<Format> {
+        self.format
+    }
+
+    pub(crate) fn content_type(&self) -> &'static str {
+        self.content_type
+    }
+
+    pub(crate) fn is_success(&self) -> bool {
+        self.status == 200
+    }
+
     fn reader(&self) -> Reader {
         let mut reader = Reader::new(self.format, self.provider);
         reader.head(self.status, &|name| (name == "content-type").then_some(self.content_type));
         reader
     }
 
-    fn read<'b>(&self, pieces: impl Iterator<Item = &'b [u8]>, end: End) -> (Seen, Reading) {
+    pub(crate) fn read<'b>(
+        &self,
+        pieces: impl Iterator<Item = &'b [u8]>,
+        end: End,
+    ) -> (Seen, Reading) {
         let mut reader = self.reader();
         let mut seen = Seen::default();
         for piece in pieces {

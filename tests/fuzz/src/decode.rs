@@ -45,6 +45,19 @@ fn decode<'b>(codings: &str, pieces: impl Iterator<Item = &'b [u8]>) -> Result<(
     Ok((length, sum))
 }
 
+/// All that came out, of a whole body.
+pub(crate) fn decoded<'b>(
+    codings: &str,
+    pieces: impl Iterator<Item = &'b [u8]>,
+) -> Option<Vec<u8>> {
+    let mut decoder = Decoder::new(std::iter::once(codings), MOST_OUT)?;
+    let mut all = Vec::new();
+    for piece in pieces {
+        decoder.push(piece, &mut |out: &[u8]| all.extend_from_slice(out)).ok()?;
+    }
+    Some(all)
+}
+
 fn most_held(codings: &str, body: &[u8]) -> usize {
     let mut decoder = None;
     let mut rest = body.chunks(4096);

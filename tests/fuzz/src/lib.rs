@@ -9,14 +9,23 @@ pub mod admission;
 pub mod answer;
 pub mod assist;
 pub mod bundle;
+pub mod config;
 pub mod decode;
+pub mod headers;
 mod heap;
 pub mod mutate;
 mod pieces;
 pub mod prices;
+pub mod questions;
+pub mod rates;
 pub mod request;
 pub mod seeds;
+pub mod stored;
+pub mod whole;
 pub mod words;
+
+// Where the configuration's reader looks for them.
+use config::{home, pages};
 
 /// A reader under attack.
 pub struct Target {
@@ -29,7 +38,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 14] = [
     Target { name: "admission", check: admission::check, is_streaming: false },
     Target { name: "answer", check: answer::check, is_streaming: true },
     Target { name: "assist", check: assist::check, is_streaming: true },
@@ -38,4 +47,10 @@ pub const TARGETS: [Target; 8] = [
     Target { name: "words", check: words::check, is_streaming: false },
     Target { name: "prices", check: prices::check, is_streaming: false },
     Target { name: "bundle", check: bundle::check, is_streaming: false },
+    Target { name: "config", check: config::check, is_streaming: false },
+    Target { name: "headers", check: headers::check, is_streaming: false },
+    Target { name: "questions", check: questions::check, is_streaming: false },
+    Target { name: "rates", check: rates::check, is_streaming: false },
+    Target { name: "stored", check: stored::check, is_streaming: false },
+    Target { name: "whole", check: whole::check, is_streaming: false },
 ];

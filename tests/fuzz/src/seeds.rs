@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use meter::format::Format;
 use meter::provider::{Provider, Providers};
 
-use crate::answer;
+use crate::{answer, stored, whole};
 
 /// All inputs to begin with for a target.
 pub fn of(target: &str) -> Vec<Vec<u8>> {
@@ -20,6 +20,8 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         }
         "decode" => seeds.extend(coded()),
         "answer" => seeds.extend(fixtures(&root.join("../fixtures"))),
+        "stored" => seeds.extend(stored::seeds()),
+        "whole" => seeds.extend(whole(root)),
         _ => {}
     }
     seeds
@@ -28,8 +30,8 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
 /// The bytes that say how the rest is to be read.
 pub fn fixed(target: &str) -> usize {
     match target {
-        "answer" => 2,
-        "request" | "decode" => 1,
+        "answer" | "whole" => 2,
+        "request" | "decode" | "stored" => 1,
         _ => 0,
     }
 }
@@ -83,6 +85,19 @@ fn fixtures(folder: &Path) -> Vec<Vec<u8>> {
         Some(answers.filter_map(seed).collect::<Vec<_>>())
     };
     cases.filter_map(answer).flatten().collect()
+}
+
+/// What the answer, request and decode targets begin with.
+fn whole(root: &Path) -> Vec<Vec<u8>> {
+    let answers = of("answer");
+    let requests = files(&root.join("seeds/request"));
+    let requests = requests.iter().filter_map(|path| fs::read(path).ok());
+    let requests = requests.map(|body| [&[whole::REQUEST][..], &body].concat());
+    // The same order of codings as there, without raw deflate.
+    let codings = [(0, 0), (3, 1), (4, 2)];
+    let bodies = coded();
+    let coded = codings.map(|(at, kind)| [&[whole::CODED, kind][..], &bodies[at][1..]].concat());
+    answers.into_iter().chain(requests).chain(coded).collect()
 }
 
 fn folders(folder: &Path) -> Vec<PathBuf> {

@@ -62,6 +62,7 @@ impl Readers {
 
     fn reader(&self) -> Result<Questions, Problem> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = idle.filter(Questions::is_in_place);
         idle.map_or_else(|| Ok((self.open)()?), Ok)
     }
 

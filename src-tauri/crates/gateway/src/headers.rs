@@ -96,7 +96,9 @@ pub(crate) fn tags(headers: &HeaderMap) -> impl Iterator<Item = (Box<str>, Box<s
         let name = name.as_str().strip_prefix(TAG)?;
         let value = value.to_str().ok()?.trim();
         let fits = !name.is_empty() && name.len() <= name_limit && !value.is_empty();
-        fits.then(|| (name.into(), cut(value, value_limit).into()))
+        // A tab is all that a header may hold of what tables and terminals do not show as it is.
+        let value = value.replace('\t', " ");
+        fits.then(|| (name.into(), cut(&value, value_limit).into()))
     });
     tags.take(MOST_TAGS)
 }
@@ -172,6 +174,8 @@ mod tests {
             ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
         ]);
         assert_eq!(tags(&headers).collect::<Vec<_>>(), [("team".into(), "search".into())]);
+        let tabbed = map(&[("x-tollgate-tag-m", "d\ta")]);
+        assert_eq!(tags(&tabbed).collect::<Vec<_>>(), [("m".into(), "d a".into())]);
         assert_eq!(client(&headers).as_deref(), Some("OpenAI/Python"));
         let parent = trace_parent(&headers).unwrap();
         assert_eq!(parent.trace_id_text(), "0af7651916cd43dd8448eb211c80319c");

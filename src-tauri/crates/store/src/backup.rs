@@ -229,10 +229,7 @@ fn set_aside(ledger: &Path, now: Timestamp) -> io::Result<Option<PathBuf>> {
     if let Ok(db) = Connection::open_with_flags(ledger, OpenFlags::SQLITE_OPEN_READ_WRITE) {
         let _ = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     }
-    let mut aside = with_suffix(ledger, &format!(".aside-{}", now.utc().format(TIME)));
-    while aside.exists() {
-        aside = with_suffix(&aside, "-again");
-    }
+    let aside = aside_name(ledger, now);
     // With two names there is a ledger at every moment; some file systems know only one.
     if fs::hard_link(ledger, &aside).is_err() {
         fs::rename(ledger, &aside)?;
@@ -244,6 +241,15 @@ fn set_aside(ledger: &Path, now: Timestamp) -> io::Result<Option<PathBuf>> {
         }
     }
     Ok(Some(aside))
+}
+
+/// A name for a ledger that is set aside, which no other has.
+pub(crate) fn aside_name(ledger: &Path, now: Timestamp) -> PathBuf {
+    let mut aside = with_suffix(ledger, &format!(".aside-{}", now.utc().format(TIME)));
+    while aside.exists() {
+        aside = with_suffix(&aside, "-again");
+    }
+    aside
 }
 
 /// Ledgers of a home that were set aside, or kept from before an update, by name.
@@ -263,7 +269,7 @@ pub fn set_aside_ledgers(home: &Path) -> Result<Vec<PathBuf>, StoreError> {
     Ok(found)
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
@@ -279,12 +285,12 @@ fn private_folder(path: &Path) -> io::Result<()> {
 
 /// Makes sure that a new name in a folder outlives a power cut.
 #[cfg(unix)]
-fn sync_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 #[cfg(not(unix))]
-fn sync_folder(_: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use meter::receipt::{Receipt, Status};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::detail::put_detail;
+use crate::displaced::FileId;
 use crate::error::StoreError;
 use crate::lane::{Lane, LaneId};
 use crate::lines::put_settlement;
@@ -26,6 +27,8 @@ use crate::workspaces::PutAway;
 /// The open ledger, for the one who writes it.
 pub(crate) struct Books {
     pub(crate) db: Connection,
+    /// The file that is written.
+    file: Option<FileId>,
     pub(crate) names: Names,
     pub(crate) glossary: Glossary,
     lanes: HashMap<Lane, LaneId>,
@@ -83,6 +86,7 @@ impl Books {
         let newest = last_ordinal(&db, tomorrow())?;
         Ok(Self {
             db,
+            file: FileId::at(&home.join(schema::FILE)),
             names: Names::default(),
             glossary: Glossary::default(),
             lanes: HashMap::new(),
@@ -92,6 +96,11 @@ impl Books {
             next_seal_ms: 0,
             untrimmed: TRIMMED_AT_ONCE,
         })
+    }
+
+    /// Whether the file that is written still stands in its place.
+    pub(crate) fn is_in_place(&self, home: &Path) -> bool {
+        self.file == FileId::at(&home.join(schema::FILE))
     }
 
     /// Does something in one transaction; all of it or nothing.

@@ -29,6 +29,9 @@ const REGISTER: &str = "inflight";
 /// The spill file's name within the home.
 const SPILL: &str = "spill";
 
+/// By how much the last id may be ahead of the clock and still be followed by the next: a minute.
+const MOST_AHEAD: i64 = 60_000 << 12;
+
 /// Owns everything that is written: the ledger, the in-flight register, the spill file. One
 /// process at a time may hold the one of a home; the caller sees to that with a lock.
 pub struct Ledger {
@@ -192,14 +195,20 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// A new id. Ids only ever grow, also when the clock is set back.
+    /// A new id. Ids grow, also when the clock is set back; but not after one that was far
+    /// ahead, which would date every later receipt.
     pub fn mint(&self, now: Timestamp) -> ReceiptId {
-        let at = now.millis() << 12;
-        let next = |last: i64| Some(at.max(last + 1));
-        let last = self.desk.last_minted.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
-        let last = last.expect("the closure always says Some");
         // Without randomness the id is still unique in this ledger.
-        ReceiptId::from_parts(at.max(last + 1), getrandom::u64().unwrap_or_default())
+        let random = getrandom::u64().unwrap_or_default();
+        let at = now.millis() << 12;
+        let next = |last: i64| match last - at > MOST_AHEAD {
+            // There may be ids of this millisecond from before; hardly of this part of it.
+            true => at | (random >> 52) as i64,
+            false => at.max(last + 1),
+        };
+        let mint = |last| Some(next(last));
+        let last = self.desk.last_minted.fetch_update(Ordering::Relaxed, Ordering::Relaxed, mint);
+        ReceiptId::from_parts(next(last.expect("the closure always says Some")), random)
     }
 
     /// Appends the outcome of a background job to the receipt of the call that began it, at

@@ -5,10 +5,13 @@
 //! connection of their own, with or without a running process.
 
 mod alias;
+#[cfg(any(test, feature = "attack"))]
+pub mod attack;
 mod backup;
 mod books;
 mod codes;
 mod detail;
+mod displaced;
 mod error;
 mod figures;
 mod filter;

@@ -3,12 +3,13 @@
 
 use std::cell::{Ref, RefCell};
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use meter::receipt::Receipt;
 use meter::{Money, ReceiptId};
 use rusqlite::{Connection, OptionalExtension};
 
+use crate::displaced::FileId;
 use crate::error::StoreError;
 use crate::filter::{Filter, Selection};
 use crate::names::Glossary;
@@ -22,6 +23,9 @@ pub struct Questions {
     pub(crate) db: Connection,
     pub(crate) glossary: Glossary,
     lanes: RefCell<Lanes>,
+    place: PathBuf,
+    /// The file that is read. Absent: there was none.
+    file: Option<FileId>,
 }
 
 /// What budgets have set aside for a call whose cost nobody knows.
@@ -60,8 +64,17 @@ impl Questions {
     /// Opens the ledger of a home for reading. Where there is none yet, every answer is
     /// empty, also later: open again once there is one.
     pub fn open(home: &Path) -> Result<Self, StoreError> {
+        let place = home.join(schema::FILE);
+        let file = FileId::at(&place);
         let db = schema::open_for_reading(home)?;
-        Ok(Self { db, glossary: Glossary::default(), lanes: RefCell::default() })
+        let file = file.filter(|_| db.path().is_some_and(|path| !path.is_empty()));
+        Ok(Self { db, glossary: Glossary::default(), lanes: RefCell::default(), place, file })
+    }
+
+    /// Whether the file that is read still stands in its place. Else open again: it was deleted,
+    /// replaced, or made since.
+    pub fn is_in_place(&self) -> bool {
+        self.file == FileId::at(&self.place)
     }
 
     /// One receipt with its settlements.

@@ -87,7 +87,7 @@ impl Spill {
     }
 }
 
-fn put_entry(bytes: &mut Vec<u8>, receipt: &Receipt) {
+pub(crate) fn put_entry(bytes: &mut Vec<u8>, receipt: &Receipt) {
     let start = bytes.len();
     bytes.extend_from_slice(&[0; HEADER]);
     put_receipt(bytes, receipt);
@@ -97,7 +97,7 @@ fn put_entry(bytes: &mut Vec<u8>, receipt: &Receipt) {
     bytes[start + 4..start + HEADER].copy_from_slice(&crc.to_be_bytes());
 }
 
-fn read_entry(input: &mut impl Read) -> Option<(Receipt, u64)> {
+pub(crate) fn read_entry(input: &mut impl Read) -> Option<(Receipt, u64)> {
     let mut header = [0; HEADER];
     input.read_exact(&mut header).ok()?;
     let [a, b, c, d, crc @ ..] = header;

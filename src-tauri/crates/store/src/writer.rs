@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use meter::Receipt;
 
 use crate::books::{Books, Recorded};
+use crate::displaced;
 use crate::error::StoreError;
 use crate::health::Counters;
 use crate::register::{Register, SLOTS, SlotUse};
@@ -192,7 +193,7 @@ impl Writer {
 
     /// Commits everything that waits, oldest first, as far as the ledger lets it.
     pub(crate) fn commit(&mut self) {
-        if self.books.is_none() && !self.reopen() {
+        if !self.is_in_place() || self.books.is_none() && !self.reopen() {
             return;
         }
         while !self.spill.is_empty() || !self.waiting.is_empty() {
@@ -203,6 +204,26 @@ impl Writer {
             }
         }
         self.recovered();
+    }
+
+    /// If the ledger's file was taken away under us, keeps what was in it and lets go of it. Says
+    /// whether there is a place to write to.
+    fn is_in_place(&mut self) -> bool {
+        let Some(books) = self.books.take_if(|books| !books.is_in_place(&self.home)) else {
+            return true;
+        };
+        match displaced::keep(books, &self.home) {
+            Ok(kept) => {
+                let kept = kept.display();
+                tracing::warn!("the ledger was deleted or replaced; what was in it is in `{kept}`");
+                true
+            }
+            Err((books, error)) => {
+                self.books = Some(*books);
+                self.try_later(format!("the ledger was deleted: {}", describe(&error)));
+                false
+            }
+        }
     }
 
     fn reopen(&mut self) -> bool {

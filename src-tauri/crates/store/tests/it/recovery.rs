@@ -250,3 +250,24 @@ fn ids_grow_when_the_clock_is_set_back_and_after_a_restart() {
     let ledger = Ledger::open(home.path()).unwrap();
     assert!(ledger.recorder().mint(at(0)).ordinal() > ids[4].ordinal());
 }
+
+#[test]
+fn a_clock_that_was_far_ahead_does_not_date_what_comes_after() {
+    let home = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(home.path()).unwrap();
+    let recorder = ledger.recorder();
+    let year = 365 * 24 * 60 * 60 * 1000;
+    let at = |ms: i64| Timestamp::from_millis(START + ms);
+    let before = recorder.mint(at(0));
+    let ahead = recorder.mint(at(year));
+    let receipt = chat(ahead, 1);
+    recorder.open(&receipt).finish(receipt);
+    let back = [at(7), at(7), at(8)].map(|now| recorder.mint(now));
+    assert!(back.map(|id| id.minted_at() < at(1000)).iter().all(|is_now| *is_now), "{back:?}");
+    assert!(back.is_sorted_by(|a, b| a.ordinal() < b.ordinal()));
+    assert!(before.ordinal() < back[0].ordinal());
+    ledger.close(Duration::from_secs(10));
+    // Whoever starts with such a receipt in the ledger, or in the register, is not led on by it.
+    let ledger = Ledger::open(home.path()).unwrap();
+    assert!(ledger.recorder().mint(at(9)).minted_at() < at(1000));
+}

@@ -1,12 +1,11 @@
-//! What must hold under load and at random moments. A short round runs always; with
-//! `TOLLGATE_SOAK` set (`make soak`) the long one does.
+//! Clients that call all the time, and the account that is held afterwards: every request that
+//! upstream saw has exactly one receipt, and the sums are those of the receipts.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use standin::client::Call;
@@ -14,12 +13,11 @@ use standin::seen::Seen;
 
 use crate::gate::{Gate, assert_usage, wait_until};
 
-fn soaking() -> bool {
-    std::env::var_os("TOLLGATE_SOAK").is_some()
-}
+/// Memory that no fault may make the process exceed, in MiB, in a debug build.
+const PEAK_MIB: u64 = 160;
 
 /// The next call of a mixed load: streams and whole answers, quick and slow.
-fn call(number: u64) -> Call {
+pub(super) fn mixed(number: u64) -> Call {
     let words = json!([{"role": "user", "content": "say hello"}]);
     let asked = json!({"include_usage": true});
     let call = match number % 4 {
@@ -36,19 +34,35 @@ fn call(number: u64) -> Call {
             Call::post("/v1/chat/completions", &body).play("chunks=5;delay=1")
         }
     };
+    numbered(call, number)
+}
+
+/// A call that its receipt and upstream can be told to be of.
+pub(super) fn numbered(call: Call, number: u64) -> Call {
     let number = number.to_string();
     call.bearer("planted").header("x-call", &number).header("x-tollgate-tag-call", &number)
 }
 
 /// Clients that call until told to stop, and remember which calls came to their end.
-struct Load {
+pub(super) struct Load {
     stop: Arc<AtomicBool>,
     ended: Arc<Mutex<Vec<u64>>>,
     clients: Vec<thread::JoinHandle<()>>,
 }
 
 impl Load {
-    fn start(address: SocketAddr, numbers: &Arc<AtomicU64>) -> Self {
+    /// Eight clients with the mixed load.
+    pub(super) fn start(address: SocketAddr, numbers: &Arc<AtomicU64>) -> Self {
+        Self::of(8, address, numbers, mixed)
+    }
+
+    /// So many clients with such calls.
+    pub(super) fn of(
+        clients: usize,
+        address: SocketAddr,
+        numbers: &Arc<AtomicU64>,
+        next: fn(u64) -> Call,
+    ) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let ended = Arc::new(Mutex::new(Vec::new()));
         let client = || {
@@ -57,62 +71,84 @@ impl Load {
             thread::spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
                     let number = numbers.fetch_add(1, Ordering::Relaxed);
-                    let answer = call(number).send(address).and_then(|reply| reply.body());
-                    if answer.is_ok() {
+                    let answer = next(number).send(address);
+                    let is_whole = answer.is_ok_and(|reply| {
+                        let is_success = reply.status() == 200;
+                        reply.body().is_ok() && is_success
+                    });
+                    if is_whole {
                         ended.lock().expect("nobody panics holding it").push(number);
                     }
                 }
             })
         };
-        let clients = (0..8).map(|_| client()).collect();
+        let clients = (0..clients).map(|_| client()).collect();
         Self { stop, ended, clients }
     }
 
     /// The numbers of calls whose end a client saw.
-    fn finish(self) -> Vec<u64> {
+    pub(super) fn finish(self) -> Vec<u64> {
         self.stop.store(true, Ordering::Relaxed);
         self.clients.into_iter().for_each(|client| client.join().expect("clients do not panic"));
         self.ended.lock().expect("nobody panics holding it").clone()
     }
+
+    /// How many came to their end so far.
+    pub(super) fn ended(&self) -> usize {
+        self.ended.lock().expect("nobody panics holding it").len()
+    }
 }
 
-/// Kills the gate at moments of no choice, and holds what is left against what happened.
-fn survives_kills(rounds: u64) {
-    let mut gate = Gate::open();
-    let numbers = Arc::new(AtomicU64::new(0));
-    let mut ended = Vec::new();
-    for round in 0..rounds {
-        let load = Load::start(gate.address(), &numbers);
-        // Not waiting for anything, but choosing a moment: 20 to 400 ms, never the same twice.
-        thread::sleep(Duration::from_millis(20 + round.wrapping_mul(7919) % 380));
-        gate.kill();
-        ended.extend(load.finish());
-        gate.start();
-    }
+/// Numbers for the calls of one test.
+pub(super) fn numbers() -> Arc<AtomicU64> {
+    Arc::new(AtomicU64::new(0))
+}
+
+/// Waits until whatever reached upstream is in the ledger, and fails if a request has no receipt
+/// or two, a call whose end was seen is without its usage, or a sum is wrong. Returns the
+/// receipts by the numbers of their calls.
+pub(super) fn accounted(gate: &Gate, what: &str, ended: &[u64]) -> BTreeMap<u64, Value> {
     let seen = gate.standin.wait_for(|seen| seen.iter().all(|s| s.end.is_some()));
     let mut receipts = BTreeMap::new();
     wait_until("every request has its receipt", || {
         receipts = by_call(&gate.receipts());
         seen.iter().all(|s| receipts.contains_key(&number(s)))
     });
-    println!(
-        "{rounds} kills, {} requests upstream, {} ended, {} receipts",
-        seen.len(),
-        ended.len(),
-        receipts.len()
-    );
-    for seen in &seen {
+    for seen in seen.iter().filter(|seen| ended.contains(&number(seen))) {
         let receipt = &receipts[&number(seen)];
-        if ended.contains(&number(seen)) {
-            assert_eq!(receipt["status"], "succeeded", "{receipt:#}");
-            assert_usage(receipt, seen);
-        }
+        assert_eq!(receipt["status"], "succeeded", "{receipt:#}");
+        assert_usage(receipt, seen);
     }
-    for number in &ended {
+    for number in ended {
         assert!(receipts.contains_key(number), "call {number} ended without a receipt");
     }
-    let verified = gate.says(&["doctor", "--verify"]);
-    println!("{verified}");
+    let health = gate.send(&Call::get("/healthz")).json().expect("JSON");
+    assert_eq!(health["lost"], 0, "{health}");
+    is_sound(gate);
+    let peak = crate::bytes::peak_mib(gate);
+    println!(
+        "{what}: {} requests upstream, {} ended, {} receipts, peak {} MiB",
+        seen.len(),
+        ended.len(),
+        receipts.len(),
+        peak.unwrap_or_default()
+    );
+    assert!(peak.is_none_or(|peak| peak <= PEAK_MIB), "the process held {peak:?} MiB");
+    receipts
+}
+
+/// Sums are those of the receipts, and the doctor is content.
+pub(super) fn is_sound(gate: &Gate) {
+    gate.says(&["doctor", "--verify"]);
+    let receipts = gate.receipts();
+    let usage = gate.says(&["usage", "--json", "--from", "1990-01-01"]);
+    let usage: Value = serde_json::from_str(&usage).expect("one JSON object");
+    assert_eq!(usage["totals"]["requests"], receipts.len(), "{usage:#}");
+    let tokens = |side: &str| -> u64 {
+        receipts.iter().filter_map(|receipt| crate::gate::count(receipt, side)).sum()
+    };
+    assert_eq!(usage["totals"]["input_tokens"], tokens("input."), "{usage:#}");
+    assert_eq!(usage["totals"]["output_tokens"], tokens("output."), "{usage:#}");
 }
 
 fn number(seen: &Seen) -> u64 {
@@ -128,42 +164,4 @@ fn by_call(receipts: &[Value]) -> BTreeMap<u64, Value> {
         assert!(before.is_none(), "two receipts of one call:\n{before:#?}\n{receipt:#}");
     }
     by
-}
-
-#[test]
-fn killed_under_load_every_request_upstream_saw_has_one_receipt() {
-    survives_kills(if soaking() { 100 } else { 20 });
-}
-
-#[test]
-fn half_a_gigabyte_goes_up_in_bounded_memory() {
-    if soaking() {
-        crate::bytes::upload(&Gate::open(), 512);
-    }
-}
-
-#[test]
-fn many_streams_at_once_stay_in_bounded_memory() {
-    let gate = Gate::open();
-    let streams = if soaking() { 256 } else { 64 };
-    let body = json!({"model": "standin", "stream": true, "max_tokens": 9, "messages": []});
-    let call = Call::post("/v1/messages", &body)
-        .header("x-api-key", "planted")
-        .play("chunks=100;delay=10");
-    thread::scope(|scope| {
-        for _ in 0..streams {
-            scope.spawn(|| gate.send(&call).body().expect("a whole body"));
-        }
-    });
-    let seen = gate.upstream_saw(streams);
-    let receipts = gate.receipts_of(streams);
-    let by_id: BTreeMap<&str, &Value> =
-        receipts.iter().filter_map(|r| Some((r["response_id"].as_str()?, r))).collect();
-    for seen in &seen {
-        assert_usage(by_id[&*seen.said.as_ref().expect("stated").id], seen);
-    }
-    if let Some(peak) = crate::bytes::peak_mib(&gate) {
-        println!("{streams} streams at once: {peak} MiB at the peak");
-        assert!(peak <= 160, "the process held {peak} MiB");
-    }
 }
