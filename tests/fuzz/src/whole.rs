@@ -126,9 +126,9 @@ fn by_pointers(call: &answer::Call, body: &[u8], read: &Reading) {
     else {
         return;
     };
-    // Some have a second usage, which counts more.
-    let is_answer =
-        whole.get(*told_by).is_some_and(Value::is_array) && !whole.contains_key("x_groq");
+    // Some say more elsewhere, and that belongs to the usage.
+    let says_more = ["x_groq", "usage_breakdown"].iter().any(|name| whole.contains_key(*name));
+    let is_answer = whole.get(*told_by).is_some_and(Value::is_array) && !says_more;
     if !is_answer || repeats_a_key(body) || !call.is_success() {
         return;
     }
@@ -193,7 +193,8 @@ fn put_text(out: &mut String, text: &str) {
 fn events_anew(text: &str) -> Option<String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let lines = text.replace("\r\n", "\n").replace('\r', "\n");
-    if !lines.ends_with("\n\n") {
+    // What begins like JSON is taken for it, whatever it says to be.
+    if !lines.ends_with("\n\n") || lines.trim_start().starts_with(['{', '[']) {
         return None;
     }
     let mut anew = String::from(": written anew\r\n");

@@ -43,8 +43,8 @@ fn with_a_corrupt_page_stops_no_traffic_and_is_put_back_by_one_command() {
     let spoilt = OpenOptions::new().write(true).open(&ledger).expect("ours");
     let length = spoilt.metadata().expect("it is there").len();
     let pages = length / 4096;
-    for page in [pages / 4, pages / 2, pages * 3 / 4] {
-        spoilt.write_all_at(&[0xa5; 2048], page * 4096 + 1024).expect("writable");
+    for page in pages / 3..pages * 2 / 3 {
+        spoilt.write_all_at(&[0xa5; 4000], page * 4096 + 64).expect("writable");
     }
     gate.start();
     let load = Load::start(gate.address(), &numbers);
