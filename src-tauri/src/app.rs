@@ -123,6 +123,7 @@ impl Running {
             ledger: Arc::clone(&settings.ledger),
             book: Arc::clone(&settings.deployments),
             every: settings.config.server_status,
+            client: std::sync::OnceLock::new(),
         };
         let deployments = deployments::keep_watch(watch, revision.clone());
         let watching = async move { tokio::join!(alerts, budgets, deployments) };

@@ -312,3 +312,55 @@ fn the_driver_is_asked_only_while_something_runs_here() {
     assert_eq!(studio["busy_percent"], 50);
     assert!(listed(&gate, &[])["totals"]["gpu_seconds"].as_u64() >= studio["gpu_seconds"].as_u64());
 }
+
+#[test]
+fn a_fine_tuning_is_followed_by_what_the_clients_own_calls_show_and_by_nothing_else() {
+    let gate = Gate::open();
+    let own = "[[price]]\nprovider = 'openai'\nmodel = 'small'\nrates = { 'train.tokens' = '3' }\n";
+    std::fs::write(gate.home().join("prices.toml"), own).expect("a file");
+    gate.says(&["prices", "override", "--check"]);
+    let job = |status: &str, trained: Value| {
+        let job = json!({"object": "fine_tuning.job", "id": "ftjob-1", "model": "small", "status": status,
+            "trained_tokens": trained, "training_file": "file-planted-name"});
+        Status::Says(200, job.to_string())
+    };
+    gate.standin.says("POST /v1/fine_tuning/jobs", job("validating_files", Value::Null));
+    let begin =
+        Call::post("/v1/fine_tuning/jobs", &json!({"model": "small", "training_file": "file-1"}));
+    gate.send(&begin.bearer("planted")).body().expect("whole");
+    let tuning = || {
+        let answer = listed(&gate, &[]);
+        (answer["fine_tunings"][0].clone(), answer["totals"].clone())
+    };
+    wait_until("the job is known", || tuning().0["job"] == "ftjob-1");
+    let (begun, totals) = tuning();
+    assert_eq!(
+        (&begun["status"], &begun["trained_tokens"], &begun["ended"]),
+        (&json!("pending"), &Value::Null, &Value::Null)
+    );
+    assert_eq!((&totals["fine_tunings"], &totals["fine_tunings_running"]), (&json!(1), &json!(1)));
+    let look = || {
+        let look = Call::get("/v1/fine_tuning/jobs/ftjob-1").bearer("planted");
+        gate.send(&look).body().expect("whole")
+    };
+    for (status, trained) in
+        [("running", Value::Null), ("succeeded", json!(2_000_000)), ("succeeded", json!(9))]
+    {
+        gate.standin.says("/v1/fine_tuning/jobs/ftjob-1", job(status, trained));
+        look();
+    }
+    wait_until("the job is over", || tuning().0["status"] == "succeeded");
+    gate.receipts_of(4);
+    let (over, totals) = tuning();
+    // Two million at $3 a million; whoever looks again changes nothing.
+    assert_eq!((&over["cost"], &over["cost_state"]), (&json!("6"), &json!("priced")), "{over}");
+    assert_eq!(over["trained_tokens"].to_string().trim_matches('"'), "2000000");
+    assert_eq!((&totals["fine_tunings_running"], over["seconds"].is_u64()), (&json!(0), true));
+    // One call began it, three looked; nobody else did.
+    assert_eq!(gate.upstream_saw(4).len(), 4);
+    let told = gate.says(&["deployments"]);
+    assert!(
+        told.contains("ftjob-1") && told.contains("1 fine-tunings, 0 of them under way"),
+        "{told}"
+    );
+}

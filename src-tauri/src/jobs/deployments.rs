@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use api::deployments::inquiry::{Heard, Inquiry, ServerReading, ServerState};
@@ -47,6 +47,8 @@ pub(crate) struct Watch {
     pub(crate) book: Arc<DeploymentBook>,
     /// Between two looks at servers; absent: they are never asked.
     pub(crate) every: Option<Duration>,
+    /// What asks, made when somebody is to be asked.
+    pub(crate) client: OnceLock<reqwest::Client>,
 }
 
 /// Goes on for as long as the ledger changes.
@@ -215,7 +217,11 @@ async fn asked(watch: &Arc<Watch>, mut memory: Memory) -> Memory {
     let board = &watch.book.board;
     let before = board.said();
     board.forget_but(|id| worth.iter().any(|server| *server.id == *id));
-    let readings = readings(&worth).await;
+    let client = if worth.is_empty() { None } else { watch.client() };
+    let readings = match client {
+        Some(client) => readings(client, &worth).await,
+        None => Vec::new(),
+    };
     let mut runs = Vec::new();
     let mut is_busy_here = false;
     for (server, reading) in worth.iter().zip(readings) {
@@ -288,19 +294,26 @@ fn running(
     models
 }
 
+impl Watch {
+    /// Certificates take a moment to read, so it is kept.
+    fn client(&self) -> Option<&reqwest::Client> {
+        if self.client.get().is_none() {
+            let made = reqwest::Client::builder()
+                .user_agent(concat!("tollgate/", env!("CARGO_PKG_VERSION")))
+                .redirect(Policy::none())
+                .referer(false)
+                .pool_max_idle_per_host(0)
+                .connect_timeout(CONNECT)
+                .timeout(PATIENCE)
+                .build();
+            let _ = self.client.set(made.ok()?);
+        }
+        self.client.get()
+    }
+}
+
 /// What each of them says, in their order.
-async fn readings(servers: &[&OwnServer]) -> Vec<ServerReading> {
-    let client = reqwest::Client::builder()
-        .user_agent(concat!("tollgate/", env!("CARGO_PKG_VERSION")))
-        .redirect(Policy::none())
-        .referer(false)
-        // As calls go there: straight.
-        .no_proxy()
-        .pool_max_idle_per_host(0)
-        .connect_timeout(CONNECT)
-        .timeout(PATIENCE)
-        .build();
-    let Ok(client) = client else { return vec![ServerReading::default(); servers.len()] };
+async fn readings(client: &reqwest::Client, servers: &[&OwnServer]) -> Vec<ServerReading> {
     let turns = Arc::new(Semaphore::new(AT_ONCE));
     let mut asking = JoinSet::new();
     for (at, server) in servers.iter().enumerate() {

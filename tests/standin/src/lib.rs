@@ -69,7 +69,7 @@ impl Standin {
         format!("http://{}", self.address)
     }
 
-    /// From now on `GET path` is answered so.
+    /// From now on `GET path` is answered so; or another method, if `path` begins with it.
     pub fn says(&self, path: &str, status: Status) {
         self.script.write(path, status);
     }

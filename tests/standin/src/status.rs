@@ -35,7 +35,9 @@ impl Script {
 
     pub(crate) fn of(&self, head: &Head) -> Option<Status> {
         let script = self.by_path.lock().unwrap_or_else(PoisonError::into_inner);
-        (head.method() == "GET").then(|| script.get(head.path()).cloned()).flatten()
+        let whole = format!("{} {}", head.method(), head.path());
+        let plain = (head.method() == "GET").then_some(head.path());
+        plain.into_iter().chain([&*whole]).find_map(|path| script.get(path)).cloned()
     }
 }
 

@@ -17,6 +17,13 @@ openai     GET  /v1/files/file-1/content              -> meta          -        
 openai     POST /v1/vector_stores                     -> meta          -                  -
 openai     POST /v1/threads/t1/messages               -> meta          -                  -
 openai     POST /v1/fine_tuning/jobs                  -> fine_tuning   openai-job         -
+mistral    POST /v1/fine_tuning/jobs                  -> fine_tuning   openai-job         -
+azure      POST /openai/fine_tuning/jobs              -> fine_tuning   openai-job         -
+azure      GET  /openai/fine_tuning/jobs/ftjob-1      -> poll          openai-job         -
+together   POST /v1/fine-tunes                        -> fine_tuning   openai-job         -
+together   GET  /v1/fine-tunes/ft-1                   -> poll          openai-job         -
+together   GET  /v1/fine-tunes/ft-1/events            -> meta          -                  -
+together   POST /v1/fine-tunes/ft-1/cancel            -> poll          openai-job         -
 openai     GET  /v1/nobody/knows                      -> other         -                  -
 azure      POST //openai/deployments/mine/completions -> completion    openai-completions mine
 anthropic  POST /v1/messages                          -> chat          anthropic-messages -

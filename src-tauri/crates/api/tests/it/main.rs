@@ -1,5 +1,6 @@
 //! The contract over a real ledger, through the router.
 
+mod deployments;
 mod desk;
 mod export;
 mod exports;

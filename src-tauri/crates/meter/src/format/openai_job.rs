@@ -14,6 +14,8 @@ use crate::usage::{Count, Factor, UsageLine};
 /// Half price, told by the sort of call alone.
 const BATCH_TIER: &str = "batch";
 const TRAINED: &str = "trained_tokens";
+/// What others call that: docs.together.ai/reference/get-fine-tunes, read 2026-11-21.
+const TOKEN_COUNT: &str = "token_count";
 const SECONDS: &str = "seconds";
 
 /// Reads jobs.
@@ -48,7 +50,7 @@ impl Shape for Job {
         match (path, kind) {
             (["object" | "id" | "model" | "status" | "endpoint" | "size"], Kind::String)
             | ([SECONDS], Kind::String | Kind::Number)
-            | ([TRAINED], Kind::Number)
+            | ([TRAINED | TOKEN_COUNT], Kind::Number)
             | (["last_error", "code" | "message"], Kind::String) => Want::Keep(NAME_LIMIT),
             (["usage"], Kind::Object) => Want::Keep(USAGE_LIMIT),
             (["last_error"], Kind::Object) => Want::Walk,
@@ -77,6 +79,7 @@ impl Shape for Job {
             [SECONDS] => self.seen.seconds = Count::parse(&plain(json)),
             ["size"] => self.seen.size = text(),
             [TRAINED] => self.seen.trained = Count::parse(json),
+            [TOKEN_COUNT] => self.seen.trained = self.seen.trained.or_else(|| Count::parse(json)),
             ["last_error", field] => self.seen.trouble.kept(&["error", field], json),
             _ => {}
         }
@@ -163,13 +166,14 @@ impl Job {
     }
 }
 
-/// What a job in this state came to; absent while it is not over.
+/// What a job in this state came to, in whichever provider's spelling; absent while it is not
+/// over.
 fn outcome(status: &str) -> Option<Status> {
-    match status {
-        "completed" | "succeeded" | "incomplete" => Some(Status::Succeeded),
-        "failed" => Some(Status::Error),
+    match &*status.to_ascii_lowercase() {
+        "completed" | "succeeded" | "success" | "incomplete" => Some(Status::Succeeded),
+        "failed" | "failed_validation" | "error" | "user_error" => Some(Status::Error),
         // What ended before it was done is billed as far as it came.
-        "cancelled" | "expired" => Some(Status::Cancelled),
+        "cancelled" | "canceled" | "expired" => Some(Status::Cancelled),
         _ => None,
     }
 }
