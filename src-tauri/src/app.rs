@@ -207,11 +207,13 @@ fn serving<W: Future<Output: Send> + Send + 'static>(
         let watching = tokio::spawn(watching);
         let copies = tokio::spawn(copies);
         let tidy = tokio::spawn(exports::keep_tidy(Arc::clone(&workshop)));
-        listener::serve(listeners, limits, lifetime, move |request, peer| {
+        let stop = lifetime.stop.clone();
+        let served = listener::serve_apart(listeners, limits, lifetime, move |request, peer| {
             let front = front.clone();
             async move { front.answer(request, peer).await }
         })
         .await;
+        stop.cancel();
         signals.abort();
         watching.abort();
         copies.abort();
@@ -226,7 +228,8 @@ fn serving<W: Future<Output: Send> + Send + 'static>(
         if let Some(exporter) = exporter {
             let _ = tokio::time::timeout(otlp::FAREWELL, exporter).await;
         }
-        control.await.context("the control socket's task failed")
+        control.await.context("the control socket's task failed")?;
+        served.context("calls could not be served")
     })
 }
 

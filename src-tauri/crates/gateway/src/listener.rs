@@ -1,12 +1,16 @@
 //! Accepts connections, so many and no more, and serves them, until it is told to stop: then what
 //! runs may end by itself for a while, and what still runs after that is cut. What is served is
 //! not known here.
+//!
+//! It has a thread of its own ([`serve_apart`]): a call's bytes are read, looked at and written
+//! without another thread being woken for them, and no page, export or job stands in their way.
 
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -16,6 +20,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::Lifetime;
@@ -66,6 +71,43 @@ pub struct Peer {
     pub is_crowded: bool,
     /// Who the client is, once somebody has found out.
     pub caller: Caller,
+}
+
+/// The same as [`serve`], on a thread of its own.
+///
+/// # Errors
+/// When the system gives no thread, or the listeners cannot move to it.
+pub async fn serve_apart<A, F, B>(
+    listeners: Vec<TcpListener>,
+    limits: Limits,
+    lifetime: Lifetime,
+    answer: A,
+) -> io::Result<()>
+where
+    A: Fn(Request<Incoming>, Peer) -> F + Clone + Send + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body + Send + Unpin + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let listeners: Vec<_> =
+        listeners.into_iter().map(TcpListener::into_std).collect::<io::Result<_>>()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (over, ended) = oneshot::channel();
+    let run = move || {
+        let served = runtime.block_on(async {
+            let listeners = listeners.into_iter().map(TcpListener::from_std);
+            let listeners = listeners.collect::<io::Result<_>>()?;
+            serve(listeners, limits, lifetime, answer).await;
+            Ok(())
+        });
+        // With it goes every task that may still hold what the caller wants back.
+        drop(runtime);
+        // Nobody waits any more if the process ends.
+        let _ = over.send(served);
+    };
+    thread::Builder::new().name("gateway".into()).spawn(run)?;
+    ended.await.unwrap_or_else(|_| Err(io::Error::other("the gateway's thread stumbled")))
 }
 
 /// Serves `answer` on all listeners until `lifetime.stop`, then waits for the running requests,
@@ -166,6 +208,8 @@ async fn connection<A, F, B>(
         .max_buf_size(BUFFER)
         .max_headers(HEADERS)
         .preserve_header_case(true)
+        // Chunks are small: one copied buffer for many of them is cheaper than a list of parts.
+        .writev(false)
         // Upstream's answer has a date, or means to have none.
         .auto_date_header(false)
         .serve_connection(io, service);
