@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::Args;
+use meter::Timestamp;
 use serde::Serialize;
 use store::{backups, set_aside_ledgers};
 
@@ -55,6 +56,8 @@ struct Verified {
     receipts: u64,
     damaged: u64,
     wrong_sums: u64,
+    /// Receipts from before were pruned; there, sums were compared with each other.
+    pruned_before: Option<Timestamp>,
     file_problem: Option<String>,
 }
 
@@ -111,6 +114,7 @@ impl From<store::Verified> for Verified {
             receipts: verified.receipts,
             damaged: verified.damaged,
             wrong_sums: verified.wrong_cells,
+            pruned_before: verified.pruned_before,
             file_problem: verified.file,
         }
     }
@@ -171,7 +175,13 @@ fn said(found: &Findings) -> String {
     if let Some(verified) = &found.verified {
         let receipts = grouped(verified.receipts);
         if verified.is_sound() {
-            fact("Verified", &format!("{well}: all sums are what {receipts} receipts come to"));
+            let pruned = verified.pruned_before.map(|before| {
+                let before = full_instant(before, zone());
+                format!("; receipts from before {before} were pruned, and their sums agree")
+            });
+            let pruned = pruned.unwrap_or_default();
+            let sums = format!("all sums are what {receipts} receipts come to{pruned}");
+            fact("Verified", &format!("{well}: {sums}"));
         } else {
             let file = verified.file_problem.as_deref().unwrap_or_default();
             let (damaged, wrong) = (grouped(verified.damaged), grouped(verified.wrong_sums));

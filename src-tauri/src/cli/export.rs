@@ -56,6 +56,7 @@ impl ExportArgs {
         let own = format.into_iter().chain(form).chain(currency).collect();
         let query = self.filters.query(Question::Export, own)?;
         let ledger = super::ledger()?;
+        super::prune::tell(&ledger, query.filter.from)?;
         match &self.output {
             None => {
                 if query.format == ExportFormat::Xlsx && io::stdout().is_terminal() {

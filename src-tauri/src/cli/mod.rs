@@ -21,6 +21,7 @@ mod paper;
 mod passes;
 mod performance;
 mod prices;
+mod prune;
 mod report;
 mod reprice;
 mod requests;
@@ -95,6 +96,7 @@ enum Command {
     Exchange(exchange::ExchangeArgs),
     Backup(backup::BackupArgs),
     Restore(backup::RestoreArgs),
+    Prune(prune::PruneArgs),
     Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
     Manual(manual::ManualArgs),
@@ -135,6 +137,7 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Exchange(args)) => args.run(),
         Some(Command::Backup(args)) => args.run(),
         Some(Command::Restore(args)) => args.run(),
+        Some(Command::Prune(args)) => args.run(),
         Some(Command::Doctor(args)) => args.run(),
         Some(Command::Completions(args)) => args.run(),
         Some(Command::Manual(args)) => args.run(),

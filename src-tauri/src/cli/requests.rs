@@ -87,7 +87,8 @@ struct Both<'a> {
 
 impl List {
     fn once(mut self, query: &Query) -> anyhow::Result<()> {
-        let page = question::requests(&super::ledger()?, query)?;
+        let ledger = super::ledger()?;
+        let page = question::requests(&ledger, query)?;
         let layout = self.layout(COLUMNS, &page.requests);
         if !page.requests.is_empty() {
             self.titles(&layout)?;
@@ -96,6 +97,10 @@ impl List {
         self.screen.flush()?;
         if !self.json && page.requests.iter().any(|r| Standing::of(r).is_repriced()) {
             super::remark("* priced again: `tollgate show ID` has both valuations.");
+        }
+        // Behind the last page begins what was pruned.
+        if page.next.is_none() && !self.json {
+            super::prune::tell(&ledger, query.filter.from)?;
         }
         if page.requests.is_empty() && !self.json {
             super::remark("No requests match.");

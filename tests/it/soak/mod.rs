@@ -10,6 +10,7 @@ mod file;
 mod killed;
 mod load;
 mod network;
+mod pruned;
 mod stopped;
 mod week;
 

@@ -1328,6 +1328,26 @@ export type ProviderStatus = {
 	kind: string,
 };
 
+/**  Which receipts to remove. */
+export type PruneOrder = {
+	/**  Those from before this day or instant. */
+	before: string | null,
+	/**  Those older than such as `2y` or `400d`. */
+	older_than: string | null,
+	/**  `true` removes them; otherwise they are only counted. */
+	remove?: boolean,
+};
+
+/**  What was, or would be, removed. */
+export type Pruned = {
+	/**  Whether they were removed. */
+	removed: boolean,
+	/**  Receipts from before this instant, the begin of a day in UTC. */
+	before: Timestamp,
+	/**  How many those are. */
+	receipts: number,
+};
+
 /**  From one time of day until another, over midnight if that comes first. */
 export type QuietHours = {
 	/**  Such as `22:00`. */

@@ -25,6 +25,7 @@ pub mod performance;
 pub mod period;
 pub mod prices;
 pub mod problem;
+pub mod prune;
 pub mod query;
 pub mod question;
 pub mod readers;

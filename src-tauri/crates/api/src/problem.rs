@@ -132,7 +132,10 @@ impl From<StoreError> for Problem {
             | StoreError::PassRevoked { .. }
             | StoreError::WorkspaceExists { .. }
             | StoreError::MergedIntoItself { .. }
-            | StoreError::DemoWorkspace => Code::Conflict,
+            | StoreError::DemoWorkspace
+            | StoreError::TooYoungToPrune { .. }
+            | StoreError::NotSummedUp
+            | StoreError::StillAwaited { .. } => Code::Conflict,
             StoreError::NoSuchPass { .. }
             | StoreError::NoSuchWorkspace { .. }
             | StoreError::FormerWorkspace { .. } => Code::NotFound,

@@ -34,8 +34,8 @@ use crate::query::{Query, Question};
 use crate::readers::{Readers, stumbled};
 use crate::status::GateStatus;
 use crate::{
-    download, events, openapi, passes, performance, prices, question, report, reprice, status,
-    workspaces,
+    download, events, openapi, passes, performance, prices, prune, question, report, reprice,
+    status, workspaces,
 };
 
 /// What the time is.
@@ -176,6 +176,7 @@ pub fn router(desk: Desk) -> Router {
         .merge(prices::managing())
         .merge(keys::routes())
         .merge(reprice::routes())
+        .merge(prune::routes())
         .merge(alerts::resource::managing())
         .merge(budgets::resource::managing())
         .merge(exports::resource::managing())

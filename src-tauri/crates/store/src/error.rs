@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use meter::Timestamp;
+
 use crate::pack::UnpackError;
 
 /// Why the ledger could not be opened, read or written.
@@ -85,6 +87,27 @@ pub enum StoreError {
         path: PathBuf,
         /// What is wrong with it.
         why: String,
+    },
+    /// Receipts of the last weeks stay.
+    #[error(
+        "receipts of the last weeks cannot be pruned: budgets, alerts and jobs still ask for them\n\
+         hint: name a day up to {}", &latest.to_string()[..10]
+    )]
+    TooYoungToPrune {
+        /// The latest instant that receipts can be pruned up to.
+        latest: Timestamp,
+    },
+    /// Sums are being made anew from the receipts, or are still to be made.
+    #[error(
+        "not all sums up to that day are made yet, and they need the receipts\n\
+         hint: try again when `tollgate serve` has run for a while"
+    )]
+    NotSummedUp,
+    /// Background jobs whose outcome is still to come.
+    #[error("{jobs} background jobs of that time are still awaited\nhint: name an earlier day")]
+    StillAwaited {
+        /// How many.
+        jobs: u64,
     },
     /// It cannot be written now; [`crate::Health::problem`] says why.
     #[error("the ledger cannot be written now\nhint: run `tollgate doctor`")]

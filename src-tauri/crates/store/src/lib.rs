@@ -30,6 +30,7 @@ mod passes;
 mod pieces;
 #[cfg(test)]
 mod plans;
+mod prune;
 mod questions;
 mod receipt_row;
 mod record;

@@ -3,8 +3,8 @@
 use rusqlite::{Connection, params_from_iter};
 
 use crate::{
-    books, lane, names, questions, receipt_row, rollup, running, schema, seal, settlement, upkeep,
-    usage, walk, workspaces,
+    books, lane, names, prune, questions, receipt_row, rollup, running, schema, seal, settlement,
+    upkeep, usage, walk, workspaces,
 };
 
 /// How SQLite goes about a statement, a line a step.
@@ -61,6 +61,12 @@ fn no_question_and_no_write_scans_a_table_or_sorts() {
         books::PASS_USED,
         workspaces::LAST_OF_LANE,
         workspaces::RESTORE,
+        prune::PRUNED,
+        prune::OLDEST,
+        prune::REMOVE[0],
+        prune::REMOVE[1],
+        prune::REMOVE[2],
+        prune::REMOVE_TAG,
         upkeep::DAYS,
         upkeep::ROLLUP_DAYS,
         upkeep::OF_DAY,

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use meter::Timestamp;
+
 use crate::books::{Books, SEALED_AT_ONCE};
 use crate::error::StoreError;
 use crate::lane::LaneId;
 use crate::ledger::Ledger;
 use crate::names::Reading;
+use crate::prune;
 use crate::questions::Questions;
 use crate::receipt_row::{self, Lanes};
 use crate::rollup::{Cells, LaneSums, Span, write_cell};
@@ -23,6 +26,9 @@ pub struct Verified {
     pub damaged: u64,
     /// Rollup cells that are not what their receipts come to.
     pub wrong_cells: u64,
+    /// Before which instant receipts were pruned: there, the sums of days are compared with those
+    /// of their quarters of an hour.
+    pub pruned_before: Option<Timestamp>,
     /// What SQLite's own check of the file says, if it is not content.
     pub file: Option<String>,
 }
@@ -54,8 +60,12 @@ impl Questions {
         verified.file = (said != "ok").then_some(said);
         let days = self.at_one_instant(|| days(&self.db))?;
         for day in &days {
-            self.at_one_instant(|| self.verify_day(*day, &mut verified))?;
+            self.at_one_instant(|| match is_pruned(&self.db, *day)? {
+                true => self.verify_sums_of_day(*day, &mut verified),
+                false => self.verify_day(*day, &mut verified),
+            })?;
         }
+        verified.pruned_before = self.pruned_before()?;
         for span in [Span::Week, Span::Month] {
             let cells = days.iter().map(|day| span.cell_of(Span::Day.start_ms(*day)));
             for cell in cells.collect::<BTreeSet<i64>>() {
@@ -88,6 +98,17 @@ impl Questions {
             let expected = days.get(&day).unwrap_or(&NOTHING);
             verified.wrong_cells += differences(expected, &self.kept(Span::Day, day)?.1);
         }
+        Ok(())
+    }
+
+    /// Of a day without receipts.
+    fn verify_sums_of_day(&self, day: i64, verified: &mut Verified) -> Result<(), StoreError> {
+        let names = Reading { glossary: &self.glossary, db: &self.db };
+        if Sealed::read(&self.db)?.until(Span::Day) <= day {
+            return Ok(());
+        }
+        let expected = sealed(&names, Span::Quarter, Span::Quarter.within(Span::Day, day))?;
+        verified.wrong_cells += differences(&expected, &self.kept(Span::Day, day)?.1);
         Ok(())
     }
 
@@ -145,7 +166,15 @@ impl Ledger {
     }
 }
 
+/// Whether there may be sums of this day without their receipts.
+fn is_pruned(db: &rusqlite::Connection, day: i64) -> rusqlite::Result<bool> {
+    Ok(prune::first_day(db)?.is_some_and(|first| day < first))
+}
+
 fn rebuild_day(books: &mut Books, day: i64) -> Result<(), StoreError> {
+    if is_pruned(&books.db, day)? {
+        return Ok(());
+    }
     let quarters = sort_into_lanes(books, day)?.folded(Span::Quarter);
     let until = Sealed::read(&books.db)?.until(Span::Quarter);
     for quarter in Span::Quarter.within(Span::Day, day) {
@@ -225,7 +254,7 @@ fn days(db: &rusqlite::Connection) -> Result<Vec<i64>, StoreError> {
     Ok(ends(db)?.map_or_else(Vec::new, |(first, last)| (first..=last).collect()))
 }
 
-fn ends(db: &rusqlite::Connection) -> Result<Option<(i64, i64)>, StoreError> {
+pub(crate) fn ends(db: &rusqlite::Connection) -> Result<Option<(i64, i64)>, StoreError> {
     let ends = |row: &rusqlite::Row<'_>| Ok(row.get::<_, Option<i64>>(0)?.zip(row.get(1)?));
     let day = |ordinal: i64| Span::Day.cell_of(ordinal >> 12);
     let receipts: Option<(i64, i64)> = db.query_row(DAYS, [], ends)?;
@@ -244,7 +273,10 @@ pub(crate) const STALE: &str = "SELECT min(day) FROM rebuild";
 pub(crate) fn catch_up(books: &mut Books) -> Result<SealsLeft, StoreError> {
     let stale: Option<i64> = books.db.prepare_cached(STALE)?.query_row([], |row| row.get(0))?;
     let Some(stale) = stale else {
-        return Ok(seal::seal(books, books.newest_ms, SEALED_AT_ONCE)?);
+        return match seal::seal(books, books.newest_ms, SEALED_AT_ONCE)? {
+            SealsLeft::Some => Ok(SealsLeft::Some),
+            SealsLeft::None => prune::step(books),
+        };
     };
     let next = match ends(&books.db)? {
         Some((first, last)) if stale <= last => {

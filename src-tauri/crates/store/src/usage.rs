@@ -25,8 +25,8 @@ use crate::receipt_row::{self, Lanes};
 use crate::rollup::Span;
 use crate::seal::{self, Sealed, SealedCells};
 use crate::tally::{Sign, Tally};
-use crate::upkeep;
 use crate::walk::Direction;
+use crate::{prune, upkeep};
 
 pub use self::hours::LaneRow;
 
@@ -221,6 +221,13 @@ impl Questions {
     /// The selection's period in milliseconds, no longer than there are receipts of.
     pub(crate) fn period(&self, selection: &Selection) -> Result<Range<i64>, StoreError> {
         let ends = |row: &rusqlite::Row<'_>| Ok(row.get::<_, Option<i64>>(0)?.zip(row.get(1)?));
+        // Where receipts were pruned there are still their sums.
+        if prune::first_day(&self.db)?.is_some() {
+            let Some((first, last)) = upkeep::ends(&self.db)? else { return Ok(0..0) };
+            let from = (selection.from >> 12).max(Span::Day.start_ms(first));
+            let to = (selection.to >> 12).min(Span::Day.start_ms(last + 1));
+            return Ok(from..to.max(from));
+        }
         let Some((first, last)) = self.db.query_row(ENDS, [], ends)? else { return Ok(0..0) };
         let quarter = |ordinal: i64| Span::Quarter.cell_of(ordinal >> 12);
         let from = (selection.from >> 12).max(Span::Quarter.start_ms(quarter(first)));

@@ -149,6 +149,13 @@ fn operations() -> Vec<Operation> {
         write("post", "prices/refresh", "Fetches newer prices", None, One("Refreshed")),
         write(
             "post",
+            "prune",
+            "Removes old receipts and keeps their sums",
+            Some("PruneOrder"),
+            One("Pruned"),
+        ),
+        write(
+            "post",
             "reprice",
             "Values receipts once more",
             Some("RepriceOrder"),

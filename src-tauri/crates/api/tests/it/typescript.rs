@@ -13,6 +13,7 @@ use api::passes::{MadePass, NewPass, Pass, PassTerms};
 use api::performance::Performance;
 use api::prices::{PriceList, PricesInForce, Refreshed, TellPrice};
 use api::problem::ErrorBody;
+use api::prune::{PruneOrder, Pruned};
 use api::reprice::{RepriceOrder, Repriced};
 use api::status::GateStatus;
 use api::workspaces::{MergeWorkspace, NamedWorkspace, RenameWorkspace, Workspace};
@@ -47,6 +48,8 @@ pub(crate) fn types() -> Types {
         .register::<PricesInForce>()
         .register::<TellPrice>()
         .register::<Refreshed>()
+        .register::<PruneOrder>()
+        .register::<Pruned>()
         .register::<RepriceOrder>()
         .register::<Repriced>()
         .register::<AlertRule>()

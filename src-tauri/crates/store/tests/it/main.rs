@@ -4,6 +4,7 @@
 mod backup;
 mod made;
 mod passes;
+mod prune;
 mod questions;
 mod recording;
 #[cfg(unix)]

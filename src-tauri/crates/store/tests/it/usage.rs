@@ -222,6 +222,7 @@ fn a_ledger_of_the_first_layout_is_backed_up_and_answers_the_same() {
          DROP TABLE sealed_rollup; DROP TABLE sealed; DROP TABLE rebuild;
          DROP TABLE pass_limit; DROP TABLE alias; DROP TABLE archived; DROP TABLE reservation;
          DROP TABLE running; DROP TABLE running_until;
+         DROP TABLE pruned;
          PRAGMA user_version = 1",
     )
     .unwrap();
@@ -252,6 +253,7 @@ fn a_ledger_of_the_third_layout_gets_its_months_and_answers_the_same() {
     db.execute_batch(&format!(
         "DELETE {months}; DELETE FROM sealed WHERE span = 4; DROP TABLE rebuild;
          DROP TABLE reservation; DROP TABLE running; DROP TABLE running_until;
+         DROP TABLE pruned;
          PRAGMA user_version = 3"
     ))
     .unwrap();

@@ -1,0 +1,70 @@
+//! Pruning: old receipts go, their sums stay. What there is to remove is shown first.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::routing::post;
+use meter::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::problem::{Code, Problem};
+use crate::query::{Query, Question};
+use crate::router::Desk;
+
+/// Which receipts to remove.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+#[serde(deny_unknown_fields)]
+pub struct PruneOrder {
+    /// Those from before this day or instant.
+    pub before: Option<String>,
+    /// Those older than such as `2y` or `400d`.
+    pub older_than: Option<String>,
+    /// `true` removes them; otherwise they are only counted.
+    #[serde(default)]
+    pub remove: bool,
+}
+
+/// What was, or would be, removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+pub struct Pruned {
+    /// Whether they were removed.
+    pub removed: bool,
+    /// Receipts from before this instant, the begin of a day in UTC.
+    pub before: Timestamp,
+    /// How many those are.
+    pub receipts: u64,
+}
+
+pub(crate) fn routes() -> Router<Desk> {
+    Router::new().route("/api/v1/prune", post(prune))
+}
+
+async fn prune(State(desk): State<Desk>, body: Bytes) -> Result<Json<Pruned>, Problem> {
+    let order: PruneOrder = serde_json::from_slice(&body).map_err(|error| {
+        Problem::new(Code::BadBody, format!("this is not a pruning: {error}"))
+            .hint("Send such as {\"older_than\":\"2y\"}.")
+    })?;
+    let here = desk.here();
+    // The instants of questions, read as they are there.
+    let before = match (&order.before, &order.older_than) {
+        (Some(day), None) => Query::parse(Question::Usage, &[("to", day)], here)?.filter.to,
+        (None, Some(age)) => Query::parse(Question::Usage, &[("last", age)], here)?.filter.from,
+        (Some(_), Some(_)) | (None, None) => None,
+    };
+    let before = before.ok_or_else(|| {
+        Problem::new(Code::BadBody, "a pruning needs either `before` or `older_than`")
+            .hint("Send such as {\"older_than\":\"2y\"}.")
+    })?;
+    let (ledger, now) = (Arc::clone(&desk.ledger), (desk.clock)());
+    let done = desk.readers.ask(move |questions| {
+        let (before, receipts) = questions.prunable(before, now)?;
+        if order.remove {
+            ledger.prune(before, now)?;
+        }
+        Ok(Pruned { removed: order.remove, before, receipts })
+    });
+    done.await.map(Json)
+}

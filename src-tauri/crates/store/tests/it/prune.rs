@@ -1,0 +1,119 @@
+//! Pruning: receipts go, sums stay.
+
+use std::time::Duration;
+
+use meter::Timestamp;
+use store::{Dimension, Filter, Ledger, Questions, StoreError};
+
+use crate::made::{START, chat, id};
+use crate::recording::record;
+
+const DAY: i64 = 24 * 60 * 60 * 1000;
+
+fn at(days: i64) -> Timestamp {
+    Timestamp::from_millis(START + days * DAY)
+}
+
+/// Four receipts on each of 120 days, each with a tag, all days sealed.
+fn four_months(home: &std::path::Path) {
+    let receipts = (0..480).map(|n| {
+        let mut receipt = chat(id(n * DAY / 4, 0), n as u64);
+        receipt.tags = [("team".into(), "blue".into())].into();
+        receipt
+    });
+    record(home, receipts);
+}
+
+fn usage(home: &std::path::Path, filter: &Filter) -> store::Usage {
+    let questions = Questions::open(home).unwrap();
+    questions.usage(filter, Some(&Dimension::Key), None).unwrap()
+}
+
+#[test]
+fn pruned_receipts_are_gone_and_every_sum_is_what_it_was() {
+    let home = tempfile::tempdir().unwrap();
+    four_months(home.path());
+    // From one quarter of an hour to another, in a year of whole days and a part of one.
+    let odd = Filter {
+        from: Some(Timestamp::from_millis(at(3).millis() + 15 * 60_000)),
+        to: Some(Timestamp::from_millis(at(40).millis() + 45 * 60_000)),
+        ..Filter::default()
+    };
+    let before = [Filter::default(), odd.clone()].map(|filter| usage(home.path(), &filter));
+    let ledger = Ledger::open(home.path()).unwrap();
+    let cut = ledger.prune(at(60), at(120)).unwrap();
+    // 02:40 on the sixtieth day is cut at its midnight: that day's receipts stay.
+    assert_eq!(cut.millis() % DAY, 0);
+    assert!(cut <= at(60) && at(59) < cut);
+    ledger.close(Duration::from_secs(10));
+    assert_eq!([Filter::default(), odd].map(|filter| usage(home.path(), &filter)), before);
+    let questions = Questions::open(home.path()).unwrap();
+    let left = questions.requests(&Filter::default(), None, 1000).unwrap();
+    assert_eq!(left.len(), 480 - 240);
+    assert!(left.iter().all(|receipt| receipt.id.minted_at() >= cut));
+    assert_eq!(questions.pruned_before().unwrap(), Some(cut));
+    let verified = questions.verify().unwrap();
+    assert!(verified.is_sound(), "{verified:?}");
+    assert_eq!((verified.receipts, verified.pruned_before), (240, Some(cut)));
+    let db = rusqlite::Connection::open(home.path().join("ledger.db")).unwrap();
+    let count = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(count("SELECT count(*) FROM tag"), 240);
+    assert_eq!(count("PRAGMA freelist_count"), 0, "space is given back");
+}
+
+#[test]
+fn what_comes_late_into_pruned_time_counts_and_is_pruned_too() {
+    let home = tempfile::tempdir().unwrap();
+    four_months(home.path());
+    let ledger = Ledger::open(home.path()).unwrap();
+    ledger.prune(at(60), at(120)).unwrap();
+    let late = chat(id(7 * DAY + 1, 1), 9999);
+    ledger.recorder().open(&late).finish(late);
+    ledger.caught_up().unwrap();
+    assert_eq!(usage(home.path(), &Filter::default()).totals.requests, 481);
+    ledger.close(Duration::from_secs(10));
+    let ledger = Ledger::open(home.path()).unwrap();
+    ledger.prune(at(60), at(120)).unwrap();
+    ledger.rebuild().unwrap();
+    ledger.close(Duration::from_secs(10));
+    assert_eq!(usage(home.path(), &Filter::default()).totals.requests, 481);
+    let verified = Questions::open(home.path()).unwrap().verify().unwrap();
+    assert!(verified.is_sound(), "{verified:?}");
+    assert_eq!(verified.receipts, 240);
+}
+
+#[test]
+fn a_pruning_that_was_cut_short_is_finished_by_the_next_start() {
+    let home = tempfile::tempdir().unwrap();
+    four_months(home.path());
+    let db = rusqlite::Connection::open(home.path().join("ledger.db")).unwrap();
+    // As the first transaction leaves it.
+    let day = at(60).millis() / DAY;
+    db.execute("INSERT INTO pruned VALUES (?1)", [day]).unwrap();
+    let ledger = Ledger::open(home.path()).unwrap();
+    while ledger.health().catching_up {
+        std::thread::yield_now();
+    }
+    ledger.close(Duration::from_secs(10));
+    let questions = Questions::open(home.path()).unwrap();
+    assert_eq!(questions.requests(&Filter::default(), None, 1000).unwrap().len(), 240);
+    assert!(questions.verify().unwrap().is_sound());
+    assert_eq!(usage(home.path(), &Filter::default()).totals.requests, 480);
+}
+
+#[test]
+fn the_last_month_and_what_is_awaited_stay() {
+    let home = tempfile::tempdir().unwrap();
+    four_months(home.path());
+    let ledger = Ledger::open(home.path()).unwrap();
+    let young = ledger.prune(at(100), at(120)).unwrap_err();
+    assert!(matches!(young, StoreError::TooYoungToPrune { .. }), "{young}");
+    let mut job = chat(id(80 * DAY + 1, 1), 5);
+    job.status = meter::receipt::Status::Pending;
+    ledger.recorder().open(&job).finish(job);
+    ledger.caught_up().unwrap();
+    let awaited = ledger.prune(at(85), at(120)).unwrap_err();
+    assert!(matches!(awaited, StoreError::StillAwaited { jobs: 1 }), "{awaited}");
+    ledger.prune(at(75), at(120)).unwrap();
+    ledger.close(Duration::from_secs(10));
+}
