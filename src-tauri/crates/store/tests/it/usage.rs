@@ -381,7 +381,8 @@ fn receipts_of_an_earlier_ledger_are_told_apart_by_what_they_exercised() {
     let db = rusqlite::Connection::open(home.path().join("ledger.db")).unwrap();
     db.execute_batch("UPDATE receipt SET lane = (SELECT min(id) FROM lane)").unwrap();
     db.execute_batch(FORMER_LANES).unwrap();
-    db.execute_batch("DELETE FROM lane WHERE id > 1; PRAGMA user_version = 6").unwrap();
+    db.execute_batch("DELETE FROM lane WHERE id > 1; DROP TABLE pruned; PRAGMA user_version = 6")
+        .unwrap();
     drop(db);
     migrate(home.path());
     assert_eq!(rows_of(home.path(), &all, &Dimension::Capability), expected_rows(&want));
