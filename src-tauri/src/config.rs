@@ -11,10 +11,12 @@ use anyhow::{Context as _, anyhow, bail};
 use api::alerts::{AlertPlan, AlertRule, QuietHours, Rule};
 use api::budgets::BudgetRule;
 use api::deployments::{DeploymentPlan, DeploymentRule, OwnServer, canonical};
+use api::routes::RouteRule;
 use gateway::Timeouts;
 use meter::budget::Budget;
 use meter::price::PublicKey;
 use meter::provider::{Auth, Hosting, Provider, Providers};
+use meter::route::{Family, NamedRoute};
 use serde::Deserialize;
 
 use crate::home::Home;
@@ -53,6 +55,8 @@ struct File {
     #[serde(default)]
     deployments: Vec<DeploymentRule>,
     server_status_seconds: Option<u64>,
+    #[serde(default)]
+    routes: Vec<RouteRule>,
     #[serde(default)]
     providers: BTreeMap<Box<str>, ProviderEntry>,
 }
@@ -114,6 +118,8 @@ struct ProviderEntry {
     kind: Option<Hosting>,
     bare_prefix: Option<Box<str>>,
     usage_assist: Option<bool>,
+    /// The wire formats in which routes may call it.
+    speaks: Option<Vec<Family>>,
     /// Graphics processors that all its models share.
     gpus: Option<u32>,
 }
@@ -155,6 +161,8 @@ pub(crate) struct Config {
     pub(crate) deployments: DeploymentPlan,
     /// Between two looks at those servers; absent: they are never asked.
     pub(crate) server_status: Option<Duration>,
+    /// What may be asked for by a name of the user's own.
+    pub(crate) routes: Vec<NamedRoute>,
     /// Whether a monitoring system may ask `/metrics`.
     pub(crate) metrics: bool,
     /// Which collector is told of calls; absent: none.
@@ -251,6 +259,7 @@ impl Config {
             listen,
             listen_is_explicit,
             default_provider,
+            routes: routes(&file.routes, &providers)?,
             usage_assist: file.usage_assist.unwrap_or(true),
             response_meta: file.response_meta.unwrap_or(true),
             metadata_tags: file.metadata_tags.unwrap_or(true),
@@ -399,6 +408,9 @@ fn provider(known: &Providers, id: &str, entry: &ProviderEntry) -> anyhow::Resul
     }
     provider.auth = entry.auth.unwrap_or(provider.auth);
     provider.hosting = entry.kind.unwrap_or(provider.hosting);
+    if let Some(speaks) = &entry.speaks {
+        provider.speaks.clone_from(speaks);
+    }
     provider.usage_assist = entry.usage_assist.unwrap_or(provider.usage_assist);
     Ok(provider)
 }
@@ -527,6 +539,25 @@ fn server_status(seconds: Option<u64>) -> anyhow::Result<Option<Duration>> {
         ),
         given => Ok(Some(Duration::from_secs(given.unwrap_or(60)))),
     }
+}
+
+fn routes(entries: &[RouteRule], providers: &Providers) -> anyhow::Result<Vec<NamedRoute>> {
+    let mut routes: Vec<NamedRoute> = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let route = entry.check(providers).map_err(|problem| {
+            let hint = problem.hint.unwrap_or_default();
+            let name: String = entry.name.chars().take(80).collect();
+            anyhow!("[[routes]] `{name}`: {}\nhint: {hint}", problem.message)
+        })?;
+        if routes.iter().any(|known| known.name == route.name) {
+            bail!(
+                "[[routes]]: two routes are called `{}`\nhint: give each its own name",
+                route.name
+            );
+        }
+        routes.push(route);
+    }
+    Ok(routes)
 }
 
 fn alert(entry: &AlertRule) -> anyhow::Result<Rule> {

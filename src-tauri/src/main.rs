@@ -25,6 +25,7 @@ mod own_prices;
 mod pages;
 mod port_holder;
 mod price_list;
+mod route_book;
 mod rule_file;
 mod session;
 mod settings;

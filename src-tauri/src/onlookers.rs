@@ -10,9 +10,10 @@ use meter::Receipt;
 
 use crate::config::Config;
 use crate::jobs::otlp::Post;
+use crate::route_book::RouteBook;
 
 /// Everyone who wants to know.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone)]
 pub(crate) struct Onlookers {
     /// What a monitoring system may ask.
     pub(crate) meters: Option<Arc<Meters>>,
@@ -20,15 +21,18 @@ pub(crate) struct Onlookers {
     pub(crate) limits: Arc<LimitBoard>,
     /// What tells an OpenTelemetry collector.
     pub(crate) post: Option<Post>,
+    /// What remembers how targets of routes do.
+    routes: Arc<RouteBook>,
 }
 
 impl Onlookers {
     /// Those that the configuration asks for.
-    pub(crate) fn of(config: &Config) -> Self {
+    pub(crate) fn of(config: &Config, routes: Arc<RouteBook>) -> Self {
         Self {
             meters: config.metrics.then(Arc::default),
             limits: Arc::default(),
             post: config.otlp.clone().map(Post::new),
+            routes,
         }
     }
 
@@ -47,6 +51,7 @@ impl Onlookers {
         if let Some(limits) = &finished.limits {
             self.limits.told(&finished.receipt, limits.at, &limits.readings);
         }
+        self.routes.told(&finished.receipt);
         if let Some(post) = &self.post {
             post.hand_in(finished);
         }

@@ -1,4 +1,4 @@
-//! `[[alerts]]`, `[quiet_hours]`, `[[budgets]]` and `[[deployments]]` in `config.toml`, changed by commands and pages. What else
+//! `[[alerts]]`, `[quiet_hours]`, `[[budgets]]`, `[[routes]]` and `[[deployments]]` in `config.toml`, changed by commands and pages. What else
 //! the user wrote there (order, comments, spelling) stays as it was.
 
 use std::collections::BTreeMap;
@@ -10,7 +10,9 @@ use anyhow::{Context as _, anyhow, bail};
 use api::alerts::{AlertChange, AlertPlan, AlertRule, QuietHours};
 use api::budgets::{BudgetChange, BudgetRule};
 use api::deployments::{DeploymentChange, DeploymentRule};
+use api::routes::{RouteChange, RouteRule};
 use meter::budget::Budget;
+use meter::route::NamedRoute;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Value, value};
 
 use crate::config::Config;
@@ -41,6 +43,14 @@ pub(crate) fn change_deployments(home: &Home, change: &DeploymentChange) -> anyh
     rewrite_file(home, |text, config| {
         deployments_changed(text, &config.deployments.declared, change)
     })
+}
+
+/// Writes a change of the routes into the file and reads all of it again.
+///
+/// # Errors
+/// When the file is wrong as it stands, when there is no such route, or it cannot be written.
+pub(crate) fn change_routes(home: &Home, change: &RouteChange) -> anyhow::Result<Vec<NamedRoute>> {
+    Ok(rewrite_file(home, |text, config| routes_changed(text, &config.routes, change))?.routes)
 }
 
 /// Held while the file is read and written again: two changes never lose one of them.
@@ -238,6 +248,45 @@ fn deployments_changed(
     Ok(file.to_string())
 }
 
+fn routes_changed(
+    text: &str,
+    routes: &[NamedRoute],
+    change: &RouteChange,
+) -> anyhow::Result<String> {
+    let mut file: DocumentMut = text.parse()?;
+    let place = |name: &str| routes.iter().position(|route| *route.name == *name);
+    let is_free = |name: &str| match place(name) {
+        None => Ok(()),
+        Some(_) => Err(anyhow!(
+            "there is a route `{name}` already\nhint: change that one, or choose another name"
+        )),
+    };
+    match change {
+        RouteChange::Add(route) => {
+            is_free(&route.1.name)?;
+            let entries = tables(&mut file, "routes", ArrayOfTables::new)?;
+            entries.push(table(route_fields(&route.0)));
+        }
+        RouteChange::Replace(name, route) => {
+            let at = place(name).ok_or_else(|| unknown_route(name))?;
+            if *route.1.name != **name {
+                is_free(&route.1.name)?;
+            }
+            let before = route_fields(&RouteRule::from(&routes[at]));
+            let entries = tables(&mut file, "routes", ArrayOfTables::new)?;
+            let table = entries.get_mut(at).ok_or_else(|| unknown_route(name))?;
+            rewrite(table, before, route_fields(&RouteRule::from(&route.1)));
+        }
+        RouteChange::Remove(name) => {
+            let at = place(name).ok_or_else(|| unknown_route(name))?;
+            if remove(&mut file, "routes", at)? {
+                file.remove("routes");
+            }
+        }
+    }
+    Ok(file.to_string())
+}
+
 /// Nothing of that name is declared.
 pub(crate) fn undeclared(name: &str) -> anyhow::Error {
     let name: String = name.chars().take(80).collect();
@@ -254,6 +303,30 @@ fn deployment_fields(rule: &DeploymentRule) -> anyhow::Result<Fields> {
         ("status", status.as_ref().and_then(|status| status.as_str()).map(Value::from)),
         ("versus", rule.versus.as_deref().map(Value::from)),
     ])
+}
+
+/// There is no such route.
+pub(crate) fn unknown_route(name: &str) -> anyhow::Error {
+    let name: String = name.chars().take(80).collect();
+    anyhow!("there is no route `{name}`\nhint: `tollgate routes` lists them")
+}
+
+fn route_fields(route: &RouteRule) -> Fields {
+    let number = |number: Option<i64>| number.map(Value::from);
+    let targets: Array = route.targets.iter().map(|target| target.trim()).collect();
+    let statuses = route.retry_on.as_ref();
+    vec![
+        ("name", Some(route.name.trim().into())),
+        ("targets", Some(Value::Array(targets))),
+        ("profile", route.profile.map(|profile| profile.as_str().into())),
+        ("retry_on", statuses.map(|all| Value::Array(all.iter().copied().collect()))),
+        ("attempts", number(route.attempts)),
+        ("first_byte_ms", number(route.first_byte_ms)),
+        ("longest_wait_ms", number(route.longest_wait_ms)),
+        ("rest_after", number(route.rest_after)),
+        ("rest_seconds", number(route.rest_seconds)),
+        ("enabled", route.enabled.map(Value::from)),
+    ]
 }
 
 /// There is no such budget.
@@ -507,6 +580,34 @@ only = { model = 'm' }
         let gone = after(&edited, &BudgetChange::Remove("all".to_owned())).unwrap();
         assert_eq!(gone, WRITTEN);
         assert!(after(&gone, &BudgetChange::Remove("all".to_owned())).is_err());
+    }
+
+    #[test]
+    fn routes_come_change_and_go_and_the_rest_stays() {
+        let route = |json: &str| {
+            let written = RouteRule::read(json.as_bytes()).unwrap();
+            let route = written.check(meter::provider::Providers::built_in()).unwrap();
+            Box::new((written, route))
+        };
+        let after = |text: &str, change: &RouteChange| {
+            let changed = routes_changed(text, &Config::parse(text).unwrap().routes, change);
+            changed.inspect(|changed| {
+                Config::parse(changed).unwrap();
+            })
+        };
+        let fast = r#"{"name":"fast","targets":["groq/a","openai/b"]}"#;
+        let text = after(WRITTEN, &RouteChange::Add(route(fast))).unwrap();
+        let new = "\n[[routes]]\nname = \"fast\"\ntargets = [\"groq/a\", \"openai/b\"]\n";
+        assert_eq!(text, WRITTEN.replace("\n# The end.\n", &format!("{new}\n# The end.\n")));
+        assert!(after(&text, &RouteChange::Add(route(fast))).is_err());
+        let text = text.replace("name = \"fast\"", "name = 'fast' # mine");
+        let cheap = r#"{"name":"fast","targets":["groq/a","openai/b"],"profile":"cost"}"#;
+        let edit = RouteChange::Replace("fast".to_owned(), route(cheap));
+        let edited = after(&text, &edit).unwrap();
+        assert!(edited.contains("name = 'fast' # mine\n"), "{edited}");
+        assert!(edited.contains("profile = \"cost\"\n"), "{edited}");
+        let gone = after(&edited, &RouteChange::Remove("fast".to_owned())).unwrap();
+        assert_eq!(gone, WRITTEN);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use api::prices::{Refreshed, TellPrice};
 use api::problem::{Code, Problem};
 use api::readers::Readers;
 use api::router::{Desk, Refresh};
+use api::routes::RouteDesk;
 use api::status::{GateStatus, LedgerStatus, ProviderStatus};
 use axum::Router;
 use gateway::{PassInfo, PassTable, Snapshot, Timeouts};
@@ -33,6 +34,7 @@ use crate::jobs::price_refresh::{self, Accepted};
 use crate::key_ring::Ring;
 use crate::onlookers::Onlookers;
 use crate::own_prices::{self, OwnPrices};
+use crate::route_book::{Around, RouteBook};
 use crate::{cli, price_list};
 
 /// The settings in force, and everyone who holds a copy of them.
@@ -53,6 +55,7 @@ pub(crate) struct Settings {
     pub(crate) alerts: Arc<AlertBook>,
     pub(crate) budgets: Arc<BudgetBook>,
     pub(crate) deployments: Arc<DeploymentBook>,
+    routes: Arc<RouteBook>,
     pub(crate) onlookers: Onlookers,
     /// Makes exports in the background.
     pub(crate) workshop: Arc<Workshop>,
@@ -72,10 +75,11 @@ impl Settings {
         let deployments = DeploymentBook::open(home.clone(), config.deployments.clone());
         let addresses = OnceLock::new();
         let keys = Ring::of(&home, &config.providers);
-        let onlookers = Onlookers::of(&config);
         let reads = home.path().to_owned();
         let open = Box::new(move || Questions::open(&reads));
         let workshop = Workshop::new(home.exports(), open, Arc::new(now));
+        let routes = RouteBook::open(home.clone(), config.routes.clone());
+        let onlookers = Onlookers::of(&config, Arc::clone(&routes));
         let settings = Self {
             config,
             home,
@@ -90,6 +94,7 @@ impl Settings {
             alerts,
             budgets,
             deployments,
+            routes,
             onlookers,
             workshop,
             addresses,
@@ -98,6 +103,7 @@ impl Settings {
         settings.renew();
         let settings = Arc::new(settings);
         settings.unlock_keys();
+        settings.routes.learn();
         settings
     }
 
@@ -225,6 +231,7 @@ impl Settings {
             book: self.own_prices.book(),
             budgets: Arc::clone(&self.budgets.counting),
             keys: self.keys.table(),
+            routes: self.routes.in_force(),
             ..Snapshot::default()
         }
     }
@@ -263,6 +270,19 @@ impl Settings {
             usage_assist: self.config.usage_assist,
             otlp: self.onlookers.post.as_ref().map(Post::status),
             providers: providers.collect(),
+        }
+    }
+
+    fn route_desk(self: &Arc<Self>) -> RouteDesk {
+        let (standing, change) = (Arc::clone(self), Arc::clone(&self.routes));
+        RouteDesk {
+            standing: Arc::new(move || {
+                let (book, keys) = (standing.own_prices.book(), standing.keys.table());
+                let providers = &standing.config.providers;
+                standing.routes.standing(&Around { book: &book, providers, keys: &keys })
+            }),
+            change: Arc::new(move |order| change.change(&order)),
+            providers: Arc::new(self.config.providers.clone()),
         }
     }
 
@@ -308,6 +328,7 @@ impl Settings {
             budgets: budget_desk(&self.budgets),
             workshop: Arc::clone(&self.workshop),
             deployments: deployment_desk(&self.deployments),
+            routes: self.route_desk(),
             meters: self.onlookers.meters.clone(),
             limits: Arc::clone(&self.onlookers.limits),
             status: Arc::new(move || status.status()),

@@ -31,6 +31,7 @@ mod passes;
 mod postgres;
 mod price_refresh;
 mod prices;
+mod routes;
 mod sdk;
 mod secrets;
 mod soak;

@@ -12,6 +12,7 @@ export const PAGES = [
   "workspaces",
   "prices",
   "budgets",
+  "routes",
   "alerts",
   "export",
   "connect",

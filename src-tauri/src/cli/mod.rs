@@ -25,6 +25,7 @@ mod prune;
 mod report;
 mod reprice;
 mod requests;
+mod routes;
 mod screen;
 mod show;
 mod table;
@@ -86,6 +87,7 @@ enum Command {
     Alerts(alerts::AlertsArgs),
     Budgets(budgets::BudgetsArgs),
     Deployments(deployments::DeploymentsArgs),
+    Routes(routes::RoutesArgs),
     Keys(keys::KeysArgs),
     Limits(limits::LimitsArgs),
     Passes(passes::PassesArgs),
@@ -127,6 +129,7 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Alerts(args)) => args.run(),
         Some(Command::Budgets(args)) => args.run(),
         Some(Command::Deployments(args)) => args.run(),
+        Some(Command::Routes(args)) => args.run(),
         Some(Command::Keys(args)) => args.run(),
         Some(Command::Limits(args)) => args.run(),
         Some(Command::Passes(args)) => args.run(),

@@ -175,7 +175,11 @@ fn facts(paper: &mut Paper, receipt: &Receipt) {
     paper.optional("Tags", joined(tags).as_deref());
     let used = receipt.capabilities.iter().map(|c| c.as_str().replace('_', " ")).collect();
     paper.optional("Used", joined(used).as_deref());
-    paper.optional("Route", receipt.route.as_deref());
+    let route = receipt.route.as_deref().map(|route| match receipt.profile {
+        Some(profile) => format!("{route} ({profile})"),
+        None => route.to_owned(),
+    });
+    paper.optional("Route", route.as_deref());
     paper.optional("Tier", receipt.service_tier.as_deref());
     paper.optional("Region", receipt.region.as_deref());
     paper.fact("Upstream", &receipt.upstream, PLAIN);
@@ -186,7 +190,7 @@ fn facts(paper: &mut Paper, receipt: &Receipt) {
 }
 
 fn attempts(paper: &mut Paper, receipt: &Receipt) {
-    if receipt.attempts.len() < 2 {
+    if receipt.attempts.len() < 2 && receipt.route.is_none() {
         return;
     }
     paper.rule();
@@ -197,7 +201,15 @@ fn attempts(paper: &mut Paper, receipt: &Receipt) {
         let ended = words::attempt_end(attempt.ended);
         paper.fact(&name, &format!("{}{model}:{code} {ended}", attempt.provider), PLAIN);
         let (begun, took) = (duration(attempt.started_ms), duration(attempt.duration_ms));
-        paper.fact("", &format!("after {begun}, for {took}"), FAINT);
+        let cost = match (attempt.cost, &receipt.route) {
+            (Some(cost), _) => format!(", {}", in_currency(&line_money(cost), receipt.currency)),
+            (None, Some(_)) => ", cost unknown".to_owned(),
+            (None, None) => String::new(),
+        };
+        paper.fact("", &format!("after {begun}, for {took}{cost}"), FAINT);
+        if let Some(chosen) = &attempt.chosen {
+            paper.fact("", chosen, FAINT);
+        }
     }
 }
 

@@ -243,12 +243,16 @@ fn cells(receipt: &Receipt, here: Here) -> Vec<Cell> {
         let text = if standing.lines.is_empty() { String::new() } else { grouped(number) };
         Cell::new(text)
     };
+    let tries = match receipt.attempts.len() {
+        0 | 1 => String::new(),
+        tries => format!(" {tries} tries"),
+    };
     let id = receipt.id.to_string();
     let used: Vec<&str> = receipt.capabilities.iter().map(|one| one.as_str()).collect();
     vec![
         Cell::new(&id[..18]).style(FAINT),
         Cell::new(short_instant(receipt.started_at, here)),
-        Cell::new(format!("{}{code}", standing.status)).style(status_style),
+        Cell::new(format!("{}{code}{tries}", standing.status)).style(status_style),
         match model {
             Some(model) => Cell::new(format!("{model}{stream}")),
             None => Cell::optional(None),

@@ -414,6 +414,8 @@ fn value(receipt: &mut Receipt, lines: &[UsageLine]) {
             started_ms: 0,
             duration_ms: receipt.latency_ms,
             ended,
+            cost: None,
+            chosen: None,
         }];
     }
     if lines.is_empty() {

@@ -117,6 +117,7 @@ fn a_pass_opens_what_it_is_for_and_nothing_else() {
         "report",
         "requests",
         "requests/id",
+        "routes",
         "status",
         "usage",
         "workspaces",

@@ -141,6 +141,13 @@ export type Attempt = {
 	duration_ms: number,
 	/**  Why it ended. */
 	ended: AttemptEnd,
+	/**
+	 *  What this try came to, where a route made several possible; absent: unknown, or a call
+	 *  without a route, whose receipt says it.
+	 */
+	cost?: Money | null,
+	/**  Why a route chose it, in a few words. */
+	chosen?: string | null,
 };
 
 /**  Why one try at an upstream ended. */
@@ -619,6 +626,17 @@ export type ExportStatus =
 "cancelled" | 
 /**  Tollgate ended meanwhile; there is no file. */
 "interrupted";
+
+/**  Formats that one provider speaks if it speaks any of them. */
+export type Family = 
+/**  OpenAI's, the model in the body. */
+"openai" | 
+/**  Anthropic's, the model in the body. */
+"anthropic" | 
+/**  Gemini's, the model in the path. */
+"gemini" | 
+/**  Ollama's own, the model in the body. */
+"ollama";
 
 /**  Sums over some receipts. */
 export type Figures = {
@@ -1304,6 +1322,17 @@ export type Problem = {
 	hint: string | null,
 };
 
+/**  What a route prefers among its targets, by the user's own receipts. */
+export type Profile = 
+/**  Price, time and failures together. */
+"balanced" | 
+/**  The lowest price of a token. */
+"cost" | 
+/**  The shortest wait for the first token (or for a whole answer). */
+"latency" | 
+/**  The most tokens a second. */
+"throughput";
+
 /**  What is listed for one provider. */
 export type ProviderPrices = {
 	/**  Its id. */
@@ -1431,7 +1460,7 @@ export type Receipt = {
 	kind: Kind,
 	/**  What sort of model. */
 	technology: Technology | null,
-	/**  The model the client asked for. */
+	/**  The model the client asked for; on a route, the one that the route chose. */
 	model_requested: string | null,
 	/**  The model that served: as a complete answer says, or as requested if it names none. */
 	model: string | null,
@@ -1478,6 +1507,8 @@ export type Receipt = {
 	capabilities: Capability[],
 	/**  The route that was asked for. */
 	route: string | null,
+	/**  What that route prefers; absent: the order of its targets. */
+	profile?: Profile | null,
 	/**  Every try at an upstream. */
 	attempts: Attempt[],
 	/**  Who pays, and how. */
@@ -1599,6 +1630,59 @@ export type Requests = {
 	next: string | null,
 };
 
+/**  A route as it is written: whom to call, in which order, and when the next one is tried. */
+export type RouteRule = {
+	/**  What clients ask for, as the model `route/NAME` or in the header `x-tollgate-route`. */
+	name: string,
+	/**  `PROVIDER/MODEL`, in the user's order. All must speak one wire format. */
+	targets: string[],
+	/**  What is preferred among them, by the user's own receipts; their order if left out. */
+	profile: Profile | null,
+	/**
+	 *  Statuses after which the next target is tried; 408, 429, 500, 502, 503, 504 and 529 if
+	 *  left out. Faults of connections always are.
+	 */
+	retry_on: number[] | null,
+	/**  The most tries of one call; one for each target if left out. */
+	attempts: number | null,
+	/**
+	 *  Milliseconds that a target may take to its answer's first byte; as long as any call if
+	 *  left out.
+	 */
+	first_byte_ms: number | null,
+	/**
+	 *  The longest wait, in milliseconds, that a provider may ask for before the same target is
+	 *  tried again; 2000 if left out.
+	 */
+	longest_wait_ms: number | null,
+	/**  Failures one after the other after which a target rests; 3 if left out. */
+	rest_after: number | null,
+	/**  How many seconds it rests; 30 if left out. */
+	rest_seconds: number | null,
+	/**  `false` answers calls that ask for it with a "no" until it is taken back. */
+	enabled: boolean | null,
+};
+
+/**  A route and how it stands. */
+export type RouteStanding = {
+	/**  The route, written out. */
+	route: RouteRule,
+	/**  The same as a sentence. */
+	says: string,
+	/**  The model that clients ask for. */
+	model: string,
+	/**  The wire formats in which it can be asked. */
+	formats: Family[],
+	/**  Its targets in the order in which a call with a pass would try them now. */
+	targets: TargetStanding[],
+};
+
+/**  The answer to `routes`. */
+export type Routes = {
+	/**  Every route, in the user's order. */
+	routes: RouteStanding[],
+};
+
 /**  One row of a usage table. */
 export type Row = {
 	/**  The model, key, day, …; `null`: receipts that have none, or there are `names`. */
@@ -1716,6 +1800,34 @@ export type Status =
 "interrupted" | 
 /**  A background job whose outcome is a later settlement. */
 "pending";
+
+/**  A target and what is known of it. */
+export type TargetStanding = {
+	/**  `PROVIDER/MODEL`. */
+	target: string,
+	/**  The provider's id. */
+	provider: string,
+	/**  The model's name there. */
+	model: string,
+	/**  Why it stands where it does. */
+	why: string,
+	/**  Label of the key that would be used; `null`: none is needed, or there is none. */
+	key: string | null,
+	/**  Why it cannot be called at all; `null`: it can. */
+	problem: string | null,
+	/**  It rests for so many more seconds, because it kept failing; `null`: it does not. */
+	rests_seconds: number | null,
+	/**  Calls of the last day that say something about it, at most 64. */
+	calls: number,
+	/**  Those of them that failed. */
+	failures: number,
+	/**  US dollars for a million tokens, mixed as this user's are; `null`: no price is known. */
+	cost: Money | null,
+	/**  Milliseconds to the first token of a stream, the median; `null`: not known. */
+	wait_ms: number | null,
+	/**  Output tokens a second, the median, rounded up; `null`: not known. */
+	tokens_per_second: number | null,
+};
 
 /**  What sort of model served it. */
 export type Technology = "llm" | "vlm" | "embedding" | "image" | "audio" | "video";

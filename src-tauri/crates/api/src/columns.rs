@@ -69,6 +69,7 @@ const COLUMNS: &[(&str, Cell)] = &[
     ("service_tier", |r| optional(r.service_tier.as_deref())),
     ("capabilities", |r| words(&r.capabilities)),
     ("route", |r| optional(r.route.as_deref())),
+    ("profile", |r| shown(r.profile)),
     ("attempts", |r| json(r.attempts.is_empty(), &r.attempts)),
     ("billing", |r| own(r.billing)),
     ("usage_raw", |r| optional(r.usage_raw.as_ref().map(|raw| raw.as_str()))),

@@ -32,6 +32,7 @@ pub mod readers;
 pub mod report;
 pub mod reprice;
 pub mod router;
+pub mod routes;
 pub mod standing;
 pub mod status;
 pub mod units;

@@ -32,6 +32,7 @@ use crate::prices::{Refreshed, TellPrice};
 use crate::problem::{Code, Problem};
 use crate::query::{Query, Question};
 use crate::readers::{Readers, stumbled};
+use crate::routes::{self, RouteDesk};
 use crate::status::GateStatus;
 use crate::{
     download, events, openapi, passes, performance, prices, prune, question, report, reprice,
@@ -90,6 +91,8 @@ pub struct Desk {
     pub workshop: Arc<Workshop>,
     /// Who keeps what is declared of the user's own servers.
     pub deployments: DeploymentDesk,
+    /// Who keeps the routes.
+    pub routes: RouteDesk,
     /// What counts calls for a monitoring system, if the user wants one to ask.
     pub meters: Option<Arc<Meters>>,
     /// What the providers said they still allow.
@@ -170,6 +173,7 @@ pub fn router(desk: Desk) -> Router {
         .merge(budgets::resource::reading())
         .merge(exports::resource::reading())
         .merge(deployments::resource::reading())
+        .merge(routes::resource::reading())
         .route_layer(middleware::from_fn_with_state(guard(Scope::UsageRead), check));
     let managing = passes::routes()
         .merge(workspaces::managing())
@@ -181,6 +185,7 @@ pub fn router(desk: Desk) -> Router {
         .merge(budgets::resource::managing())
         .merge(exports::resource::managing())
         .merge(deployments::resource::managing())
+        .merge(routes::resource::managing())
         .route_layer(middleware::from_fn(json_only))
         .route_layer(middleware::from_fn_with_state(guard(Scope::Manage), check));
     reading

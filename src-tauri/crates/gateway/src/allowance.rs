@@ -83,6 +83,20 @@ pub(crate) async fn of_body(
     }))
 }
 
+/// Checks a target that a route chose: a pass reaches no more through a route than without.
+pub(crate) fn of_target(pass: &PassInfo, model: &str, path: &str) -> Result<(), Refusal> {
+    if pass.allowance.models.is_empty() {
+        return Ok(());
+    }
+    if has_dot_segment(path) {
+        return Err(unclear(pass, "its path can be read in more than one way"));
+    }
+    if !pass.allowance.has_model(model) {
+        return Err(other_model(pass, model));
+    }
+    Ok(())
+}
+
 /// The "no" to a request that turned out to name another model while it left.
 pub(crate) fn of_rest() -> Refusal {
     refusal("the request names a model that its pass does not allow, behind one that it does")

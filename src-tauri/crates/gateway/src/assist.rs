@@ -21,6 +21,8 @@ pub(crate) enum Asking {
     AsSent,
     /// With this body, which asks for usage.
     ForUsage(Bytes),
+    /// With this body, which names the model of a route's target.
+    Renamed(Bytes),
 }
 
 /// Whether a request is one that may be asked a question, as far as its head tells.
@@ -41,17 +43,20 @@ pub(crate) fn applies(
 /// Waits for a small body, and puts the question in if its answer will stream.
 pub(crate) async fn ask(upload: &Upload) -> Result<Asking, UploadFailed> {
     let Some(body) = upload.collect(LIMIT).await? else { return Ok(Asking::AsSent) };
+    Ok(question(upload, &body).unwrap_or(Asking::AsSent))
+}
+
+/// The body with the question put in, if its answer will stream.
+pub(crate) fn question(upload: &Upload, body: &[u8]) -> Option<Asking> {
     let would_stream =
         upload.asked(|asked| asked.stream && asked.is_complete_object && !asked.has_stream_options);
-    let asked = would_stream.then(|| assist::ask(&body)).flatten();
-    Ok(asked.map_or(Asking::AsSent, |body| Asking::ForUsage(body.into())))
+    let asked = would_stream.then(|| assist::ask(body)).flatten();
+    asked.map(|body| Asking::ForUsage(body.into()))
 }
 
 /// The headers that go with a changed body; the answer must come in the clear to be put back.
 pub(crate) fn adjust(headers: &mut HeaderMap, length: usize) {
-    if let Some(value) = headers.get_mut(header::CONTENT_LENGTH) {
-        *value = HeaderValue::from(length);
-    }
+    headers::say_length(headers, length);
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
 }
 

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::request::Parts;
+use http::response;
 use http::{Method, Request, Response, StatusCode, header};
-use http_body::Body as _;
 use hyper::body::Incoming;
 use meter::price::{Outlook, Prospect};
 use meter::provider::{Auth, Provider};
@@ -23,17 +23,18 @@ use crate::clock::Began;
 use crate::refusal::{Dialect, Refusal, stamp};
 use crate::request_body::{RequestBody, Upload, UploadFailed};
 use crate::response_body::{Metered, Source};
+use crate::route::{Routed, Sent};
 use crate::snapshot::{Snapshot, StoredKey};
 use crate::tally::{self, Call, Tally};
 use crate::upstream::{Arriving, Fault, Target};
-use crate::{Shared, allowance, credential, demo, guard, headers, meta};
+use crate::{Shared, allowance, credential, demo, guard, headers, meta, route};
 
 /// How much of a request is read before a budget is asked; of a larger one only its size counts.
 const MOST_FORESEEN: usize = 1024 * 1024;
 
 /// How much of a refused request to read on for, and how long, so that its client hears the "no".
-const LINGER_BYTES: u64 = 8 * 1024 * 1024;
-const LINGER_TIME: Duration = Duration::from_secs(1);
+pub(crate) const LINGER_BYTES: u64 = 8 * 1024 * 1024;
+pub(crate) const LINGER_TIME: Duration = Duration::from_secs(1);
 
 /// Answers one request.
 pub(crate) async fn run(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<Body> {
@@ -41,22 +42,32 @@ pub(crate) async fn run(shared: &Arc<Shared>, request: Request<Incoming>) -> Res
     let snapshot = Arc::clone(&shared.snapshot.borrow());
     let (parts, incoming) = request.into_parts();
     let draft = admission::draft((shared.mint)(began.wall()), &began, &parts);
+    let arrives_since = Instant::now();
+    let (route, sent) = match route::may_be_asked(&snapshot, &parts) {
+        true => Box::pin(route::look(&snapshot, &parts, incoming)).await,
+        false => (None, Sent::Unread(incoming)),
+    };
+    if let Some(name) = route {
+        let snapshot = &snapshot;
+        let routed = Routed { shared, snapshot, began, name, draft, parts, sent, arrives_since };
+        return Box::pin(route::run(routed)).await;
+    }
     let admitted = match admission::admit(&snapshot, &parts, draft) {
         Ok(admitted) => admitted,
         Err(denied) => {
             let answer = deny(shared, &began, *denied);
             let silence = snapshot.timeouts.client_silence;
-            let upload = Upload::new(incoming, &<_>::default(), &parts.headers, silence);
+            let (upload, _) = sent.upload(&<_>::default(), &parts, silence);
             linger(&upload, parts.headers.contains_key(header::EXPECT)).await;
             return answer;
         }
     };
-    let upload =
-        Upload::new(incoming, &admitted.route, &parts.headers, snapshot.timeouts.client_silence);
-    let arrives_since = Instant::now();
-    let held = match admitted.pass {
-        Some(pass) => allowance::of_body(pass, &admitted.route, &parts, &upload).await,
-        None => Ok(()),
+    let silence = snapshot.timeouts.client_silence;
+    let (upload, came) = sent.upload(&admitted.route, &parts, silence);
+    let held = match (admitted.pass, came) {
+        (_, Err(failed)) => Err(Stopped::Client(failed)),
+        (Some(pass), Ok(())) => allowance::of_body(pass, &admitted.route, &parts, &upload).await,
+        (None, Ok(())) => Ok(()),
     };
     if let Err(Stopped::Refused(refusal)) = held {
         return refuse_body(shared, &snapshot, &began, admitted, refusal, &upload).await;
@@ -89,17 +100,17 @@ pub(crate) async fn run(shared: &Arc<Shared>, request: Request<Incoming>) -> Res
 }
 
 /// One admitted request on its way.
-struct Trip<'a> {
-    shared: &'a Shared,
-    provider: &'a Provider,
+pub(crate) struct Trip<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) provider: &'a Provider,
     /// Bytes that the request's body is said to have.
-    announced: Option<u64>,
-    upload: Arc<Upload>,
-    dialect: Dialect,
-    target: Target,
-    key: Option<(Auth, &'a StoredKey)>,
+    pub(crate) announced: Option<u64>,
+    pub(crate) upload: Arc<Upload>,
+    pub(crate) dialect: Dialect,
+    pub(crate) target: Target,
+    pub(crate) key: Option<(Auth, &'a StoredKey)>,
     /// Since when its body is waited for.
-    arrives_since: Instant,
+    pub(crate) arrives_since: Instant,
 }
 
 impl Trip<'_> {
@@ -129,7 +140,10 @@ impl Trip<'_> {
         let silence = tally.snapshot().timeouts.upstream_silence;
         let cut = tally.pass_cut();
         match send(self.shared, request, &self.upload, silence, cut.as_ref()).await {
-            Ok(response) => hand_on(self.shared, response, tally),
+            Ok(response) => {
+                let (parts, arriving) = response.into_parts();
+                hand_on(self.shared, parts, Source::Upstream(arriving), tally)
+            }
             Err(Fault::Client(failed)) => client_failed(tally, self.dialect, failed).await,
             Err(Fault::PassCut) => pass_cut(tally, self.dialect),
             Err(fault) => upstream_failed(tally, self.dialect, fault, &self.target).await,
@@ -137,7 +151,7 @@ impl Trip<'_> {
     }
 
     /// What the call may come to.
-    fn outlook(&self, tally: &Tally, method: &Method, assumed_output: u64) -> Outlook {
+    pub(crate) fn outlook(&self, tally: &Tally, method: &Method, assumed_output: u64) -> Outlook {
         let only_looks = matches!(*method, Method::GET | Method::HEAD | Method::DELETE);
         let receipt = tally.receipt();
         let (served, is_whole) = (tally.served(), self.upload.is_over());
@@ -170,7 +184,12 @@ impl Trip<'_> {
     }
 
     /// The request as upstream gets it.
-    fn request(&self, parts: Parts, asking: Asking, tally: &mut Tally) -> Request<RequestBody> {
+    pub(crate) fn request(
+        &self,
+        parts: Parts,
+        asking: Asking,
+        tally: &mut Tally,
+    ) -> Request<RequestBody> {
         let Parts { method, headers, extensions, .. } = parts;
         let has_pass = tally.has_pass();
         let mut headers =
@@ -184,6 +203,10 @@ impl Trip<'_> {
             Asking::ForUsage(body) => {
                 tally.assisted();
                 assist::adjust(&mut headers, body.len());
+                RequestBody::Whole(body)
+            }
+            Asking::Renamed(body) => {
+                headers::say_length(&mut headers, body.len());
                 RequestBody::Whole(body)
             }
             Asking::AsSent if self.upload.is_empty() => RequestBody::Whole(Bytes::new()),
@@ -236,7 +259,7 @@ async fn refuse_body(
     answer
 }
 
-fn deny(shared: &Shared, began: &Began, denied: Denied) -> Response<Body> {
+pub(crate) fn deny(shared: &Shared, began: &Began, denied: Denied) -> Response<Body> {
     let answer = denied.refusal.answer(denied.dialect, denied.receipt.id);
     tally::deny(denied, began, &shared.open);
     answer
@@ -251,7 +274,7 @@ async fn linger(upload: &Upload, waits_for_continue: bool) {
 }
 
 /// Sends the request and waits for the answer's head, for as long as something moves.
-async fn send(
+pub(crate) async fn send(
     shared: &Shared,
     request: Request<RequestBody>,
     upload: &Upload,
@@ -280,21 +303,28 @@ async fn send(
 }
 
 /// Hands the answer on, its bytes untouched.
-fn hand_on(shared: &Shared, response: Response<Arriving>, mut tally: Tally) -> Response<Body> {
-    let (mut parts, arriving) = response.into_parts();
+pub(crate) fn hand_on(
+    shared: &Shared,
+    mut parts: response::Parts,
+    source: Source,
+    mut tally: Tally,
+) -> Response<Body> {
     tally.answered(parts.status, &parts.headers);
     let strip = tally.is_assisted().then(|| assist::strip(&mut parts.headers)).flatten();
     parts.headers = headers::for_client(parts.headers);
-    let is_bodiless = arriving.incoming().is_end_stream();
+    let is_bodiless = source.is_end_stream();
     let postscript = meta::prepare(&tally, parts.status, &mut parts.headers, is_bodiless);
     stamp(&mut parts.headers, tally.id());
     parts.version = http::Version::HTTP_11;
-    let source = Source::Upstream(arriving);
     let body = Metered::new(source, tally, strip, shared.lifetime.tasks.clone()).with(postscript);
     Response::from_parts(parts, body.into())
 }
 
-async fn client_failed(tally: Tally, dialect: Dialect, failed: UploadFailed) -> Response<Body> {
+pub(crate) async fn client_failed(
+    tally: Tally,
+    dialect: Dialect,
+    failed: UploadFailed,
+) -> Response<Body> {
     let (status, code) = match failed {
         UploadFailed::Broken => (StatusCode::BAD_REQUEST, "broken_request"),
         UploadFailed::Stalled => (StatusCode::REQUEST_TIMEOUT, "stalled_request"),
@@ -313,7 +343,7 @@ async fn client_failed(tally: Tally, dialect: Dialect, failed: UploadFailed) -> 
 }
 
 /// Answers a call whose pass was revoked while it waited for its answer.
-fn pass_cut(tally: Tally, dialect: Dialect) -> Response<Body> {
+pub(crate) fn pass_cut(tally: Tally, dialect: Dialect) -> Response<Body> {
     let refusal = Refusal::new(StatusCode::FORBIDDEN, tally::PASS_REVOKED, tally::PASS_CUT);
     let answer = refusal.answer(dialect, tally.id());
     tally.refuse(&refusal, Status::Cancelled);
@@ -334,7 +364,7 @@ async fn upstream_failed(
 }
 
 /// What to tell the client about an upstream that gave no answer.
-fn explain(fault: Fault, target: &Target) -> (Refusal, AttemptEnd) {
+pub(crate) fn explain(fault: Fault, target: &Target) -> (Refusal, AttemptEnd) {
     let (origin, host) = (&target.origin, target.host());
     let (status, code, how, sentence) = match fault {
         Fault::Dns => (

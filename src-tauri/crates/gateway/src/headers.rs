@@ -122,6 +122,13 @@ pub(crate) fn cut(text: &str, limit: usize) -> &str {
     &text[..end]
 }
 
+/// Says how long a changed body is, where that was said.
+pub(crate) fn say_length(headers: &mut HeaderMap, length: usize) {
+    if let Some(value) = headers.get_mut(header::CONTENT_LENGTH) {
+        *value = HeaderValue::from(length);
+    }
+}
+
 /// How long a body is said to be.
 pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()

@@ -34,6 +34,7 @@ mod proxy;
 mod refusal;
 mod request_body;
 mod response_body;
+pub mod route;
 mod scrub;
 mod snapshot;
 mod stall;

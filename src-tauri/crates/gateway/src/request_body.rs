@@ -54,6 +54,8 @@ struct State {
     last: Instant,
     /// What the pass allows, where it is limited to models: checked again with every piece.
     held_to: Option<Allowance>,
+    /// It may not name another model behind the one it named.
+    is_of_one_model: bool,
 }
 
 /// The scanner and what stands before it.
@@ -113,6 +115,7 @@ impl Upload {
             bytes: 0,
             last: Instant::now(),
             held_to: None,
+            is_of_one_model: false,
             incoming,
         };
         if state.incoming.is_end_stream() {
@@ -154,6 +157,26 @@ impl Upload {
     /// From now on the body is let through as long as it keeps to this.
     pub(crate) fn hold_to(&self, allowance: Allowance) {
         self.state().held_to = Some(allowance);
+    }
+
+    /// From now on the body is let through as long as it names no other model.
+    pub(crate) fn hold_to_one_model(&self) {
+        self.state().is_of_one_model = true;
+    }
+
+    /// The request is for this model, whatever it says itself.
+    pub(crate) fn is_for(&self, model: &str) {
+        self.state().scan.scanner.is_for(model);
+    }
+
+    /// What was read and has not left yet.
+    pub(crate) fn beginning(&self) -> Option<Bytes> {
+        self.state().ahead.as_ref().and_then(Frame::data_ref).cloned()
+    }
+
+    /// Sends this in the place of what was read and has not left yet.
+    pub(crate) fn begin_with(&self, beginning: Bytes) {
+        self.state().ahead = Some(Frame::data(beginning));
     }
 
     /// Whether what came so far keeps to what it is held to.
@@ -217,7 +240,8 @@ impl Upload {
 
 impl State {
     fn keeps_to_allowance(&self) -> bool {
-        self.held_to.as_ref().is_none_or(|allowance| self.scan.keeps_to(allowance))
+        let is_one = !self.is_of_one_model || self.scan.scanner.asked().model_names <= 1;
+        is_one && self.held_to.as_ref().is_none_or(|allowance| self.scan.keeps_to(allowance))
     }
 
     /// The next piece; every byte is counted and shown to the scanner once, here.

@@ -31,6 +31,8 @@ const DRAIN_BYTES: u64 = 256 * 1024;
 pub(crate) enum Source {
     /// From upstream.
     Upstream(Arriving),
+    /// From upstream too, after its beginning was looked at: that, and the rest if there is any.
+    Begun(Option<Frame<Bytes>>, Option<Arriving>),
     /// From the demonstration.
     Local(Script),
     /// From nowhere any more.
@@ -43,7 +45,9 @@ impl Source {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self {
-            Self::Upstream(arriving) => {
+            Self::Begun(first @ Some(_), _) => Poll::Ready(first.take().map(Ok)),
+            Self::Begun(None, None) => Poll::Ready(None),
+            Self::Upstream(arriving) | Self::Begun(None, Some(arriving)) => {
                 let polled = arriving.poll_frame(cx);
                 polled.map(|next| next.map(|frame| frame.map_err(|_| BodyError::Broken)))
             }
@@ -52,9 +56,13 @@ impl Source {
         }
     }
 
-    fn is_end_stream(&self) -> bool {
+    pub(crate) fn is_end_stream(&self) -> bool {
         match self {
             Self::Upstream(arriving) => arriving.incoming().is_end_stream(),
+            Self::Begun(first, rest) => {
+                let is_over = |rest: &Arriving| rest.incoming().is_end_stream();
+                first.is_none() && rest.as_ref().is_none_or(is_over)
+            }
             Self::Local(script) => script.is_over(),
             Self::Gone => true,
         }
@@ -256,7 +264,9 @@ impl Metered {
             tally.end(how);
         }
         let source = std::mem::replace(&mut self.source, Source::Gone);
-        if let (Ending::Complete, Source::Upstream(arriving)) = (how, source) {
+        if let (Ending::Complete, Source::Upstream(arriving) | Source::Begun(_, Some(arriving))) =
+            (how, source)
+        {
             arriving.release();
         }
     }
@@ -273,6 +283,12 @@ impl Metered {
         match &self.source {
             _ if self.strip.is_some() || self.postscript.is_some() => SizeHint::default(),
             Source::Upstream(arriving) => arriving.incoming().size_hint(),
+            Source::Begun(first, rest) => {
+                let first = first.as_ref().and_then(Frame::data_ref).map_or(0, Bytes::len) as u64;
+                let rest = rest.as_ref().map(|rest| rest.incoming().size_hint().exact());
+                let rest = rest.unwrap_or(Some(0));
+                rest.map_or_else(SizeHint::default, |rest| SizeHint::with_exact(first + rest))
+            }
             Source::Local(script) => script.size_hint(),
             Source::Gone => SizeHint::with_exact(0),
         }

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use crate::budget::Budgets;
+use crate::route::Routes;
 
 /// The settings in force while one request runs.
 #[derive(Debug)]
@@ -46,6 +47,8 @@ pub struct Snapshot {
     pub book: Arc<Book>,
     /// What may be spent.
     pub budgets: Arc<Budgets>,
+    /// What may be asked for by a name of the user's own.
+    pub routes: Routes,
 }
 
 impl Default for Snapshot {
@@ -65,6 +68,7 @@ impl Default for Snapshot {
             timeouts: Timeouts::default(),
             book: Arc::new(Book::default()),
             budgets: Arc::default(),
+            routes: Routes::default(),
         }
     }
 }

@@ -2,6 +2,8 @@
 //! exactly once: by the end of the answer, by an error, or by being dropped, which is how a
 //! client that went away (or a Tollgate that is being stopped) looks from here.
 
+mod attempts;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +32,9 @@ use crate::refusal::{Dialect, Refusal};
 use crate::request_body::Upload;
 use crate::scrub::scrub;
 use crate::snapshot::Snapshot;
+use attempts::Tries;
+pub(crate) use attempts::{Came, Failed};
+
 use crate::{Finish, Finished, Limits, Open, poll, tags, valuation};
 
 /// Response headers that may carry a request id, where the provider's file names none.
@@ -111,6 +116,8 @@ pub(crate) struct Tally {
     job: Option<Box<Receipt>>,
     /// What budgets have set aside for it.
     hold: Option<Hold>,
+    /// Its tries, where a route makes several possible.
+    tries: Option<Box<Tries>>,
 }
 
 impl std::fmt::Debug for Tally {
@@ -133,6 +140,7 @@ impl Tally {
             limits: None,
             job: None,
             hold: None,
+            tries: None,
         }
     }
 
@@ -504,14 +512,20 @@ impl Tally {
         if jumped {
             receipt.anomalies.push(Anomaly::ClockJumped);
         }
-        receipt.attempts.push(Attempt {
+        let attempt = Attempt {
             provider: receipt.provider.clone(),
             model: receipt.model_requested.clone(),
             http_status: how.and(receipt.http_status),
             started_ms: self.tried_ms,
             duration_ms: receipt.latency_ms.saturating_sub(self.tried_ms),
             ended: attempt_end,
-        });
+            cost: None,
+            chosen: None,
+        };
+        let tries = self.tries.take();
+        if !tries.as_ref().is_some_and(|tries| tries.is_between()) {
+            receipt.attempts.push(attempt);
+        }
         let (book, host) = (&*self.call.snapshot.book, &*self.call.host);
         let outcome = if receipt.kind == Kind::Poll {
             valuation::value(receipt, book, host, &[], None);
@@ -528,6 +542,9 @@ impl Tally {
         let spent = receipt.cost.filter(|_| receipt.currency == Currency::USD);
         let used = receipt.input_tokens().saturating_add(receipt.output_tokens());
         let used = (receipt.usage_state != UsageState::Missing).then_some(used);
+        if let Some(tries) = tries {
+            tries.add_to(receipt);
+        }
         if let Some(wish) = &mut self.call.wish {
             self.call.upload.asked(|asked| wish.take_down(receipt, asked));
         }

@@ -17,6 +17,7 @@ pub mod price;
 pub mod provider;
 pub mod receipt;
 pub mod request;
+pub mod route;
 pub mod time;
 pub mod usage;
 

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::format::Format;
 use crate::receipt::Kind;
+use crate::route::Family;
 
 /// How a stored key is shown to a provider.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -153,9 +154,17 @@ pub struct Provider {
     pub secret_variables: Vec<Box<str>>,
     /// A call that needs a valid key and costs nothing, if its documentation knows one.
     pub free_check: Option<FreeCheck>,
+    /// The wire formats in which a route may call it, at the usual paths behind its prefix.
+    #[serde(default = "openai")]
+    pub speaks: Vec<Family>,
     /// What its paths mean, before the general table is asked.
     #[serde(default)]
     pub paths: Vec<PathRule>,
+}
+
+/// Most providers speak it.
+fn openai() -> Vec<Family> {
+    vec![Family::Openai]
 }
 
 /// A `GET` that tells whether a key works, free of charge.
@@ -231,6 +240,7 @@ impl Provider {
             key_variables: Vec::new(),
             secret_variables: Vec::new(),
             free_check: None,
+            speaks: openai(),
             paths: Vec::new(),
         }
     }

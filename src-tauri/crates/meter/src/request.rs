@@ -132,6 +132,11 @@ impl RequestScanner {
         }
     }
 
+    /// The request is for this model, whatever it says itself: a route chose it.
+    pub fn is_for(&mut self, model: &str) {
+        self.asked.model = Some(model.into());
+    }
+
     /// What came so far is of the kind that its head promised, so that nothing in it was missed.
     pub fn is_understood(&self) -> bool {
         match &self.reader {

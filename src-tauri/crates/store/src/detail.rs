@@ -67,6 +67,7 @@ fn put_presence(out: &mut Vec<u8>, r: &Receipt) {
             r.note.is_some(),
             !r.tags.is_empty(),
             !r.anomalies.is_empty(),
+            r.profile.is_some(),
         ],
     );
 }
@@ -171,7 +172,10 @@ fn put_sets<S: Spell>(out: &mut Vec<u8>, r: &Receipt, spell: &mut S) -> Result<(
     for anomaly in &r.anomalies {
         spell.spell(out, anomaly.as_str())?;
     }
-    Ok(())
+    match r.profile {
+        Some(profile) => spell.spell(out, profile.as_str()),
+        None => Ok(()),
+    }
 }
 
 /// Most calls have one attempt that repeats what the receipt says; that is not written twice.
@@ -181,13 +185,16 @@ fn put_attempt<S: Spell>(
     r: &Receipt,
     spell: &mut S,
 ) -> Result<(), S::Error> {
-    let Attempt { provider, model, http_status, started_ms, duration_ms, ended } = attempt;
+    let Attempt { provider, model, http_status, started_ms, duration_ms, ended, cost, chosen } =
+        attempt;
     let same = [
         *provider == r.provider,
         *model == r.model_requested,
         *http_status == r.http_status,
         model.is_some(),
         http_status.is_some(),
+        cost.is_some(),
+        chosen.is_some(),
     ];
     Presence::put(out, same);
     put(out, *started_ms);
@@ -201,6 +208,12 @@ fn put_attempt<S: Spell>(
     }
     if let (false, Some(status)) = (same[2], http_status) {
         put(out, *status);
+    }
+    if let Some(cost) = cost {
+        put_money(out, *cost);
+    }
+    if let Some(chosen) = chosen {
+        put_text(out, chosen);
     }
     Ok(())
 }
@@ -325,6 +338,7 @@ fn take_sets(
     for _ in 0..anomalies {
         r.anomalies.push(word(input, names)?);
     }
+    r.profile = has.read(|| word(input, names))?;
     Ok(())
 }
 
@@ -351,6 +365,8 @@ fn take_attempt(
             (false, true) => Some(input.take()?),
             (false, false) => None,
         },
+        cost: has.read(|| input.money())?,
+        chosen: has.read(|| input.text())?,
     })
 }
 

@@ -107,10 +107,11 @@ pub(crate) fn put_receipt_within(out: &mut Vec<u8>, receipt: &Receipt, most: usi
     put_receipt(out, &bare(receipt));
 }
 
-const TRIMS: [fn(&mut Receipt); 5] = [
+const TRIMS: [fn(&mut Receipt); 6] = [
     |r| r.usage_raw = None,
     |r| r.settlements.clear(),
     |r| r.error_message = r.error_message.take().map(|text| cut(&text, 120)),
+    |r| r.attempts.iter_mut().for_each(|attempt| attempt.chosen = None),
     |r| {
         r.tags.clear();
         r.attempts.truncate(1);

@@ -147,6 +147,8 @@ fn trouble_is_shown_with_its_attempts_and_oddities() {
         started_ms: 0,
         duration_ms: 120,
         ended,
+        cost: None,
+        chosen: None,
     };
     receipt.attempts =
         vec![attempt(AttemptEnd::Refused, Some(529)), attempt(AttemptEnd::TimedOut, None)];

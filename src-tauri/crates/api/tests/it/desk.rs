@@ -13,12 +13,14 @@ use api::period::Here;
 use api::problem::{Code, Problem};
 use api::readers::Readers;
 use api::router::{Desk, router};
+use api::routes::{RouteDesk, Routes};
 use api::status::{GateStatus, LedgerStatus, ProviderStatus};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use meter::price::Book;
+use meter::provider::Providers;
 use meter::receipt::{CostState, Kind, Line, Receipt, Status, UsageState};
 use meter::usage::{Basis, Bound, Count, Factor};
 use meter::{Money, Timestamp};
@@ -194,6 +196,11 @@ fn desk(home: &Path, ledger: &Arc<Ledger>, workshop: Arc<Workshop>) -> Desk {
             plan: Arc::new(Arc::default),
             board: Arc::default(),
             change: Arc::new(|_| Err(Problem::new(Code::Conflict, "off"))),
+        },
+        routes: RouteDesk {
+            standing: Arc::new(Routes::default),
+            change: Arc::new(|_| Err(Problem::new(Code::Conflict, "off"))),
+            providers: Arc::new(Providers::built_in().clone()),
         },
         meters: None,
         limits: Arc::default(),

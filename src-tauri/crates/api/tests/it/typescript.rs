@@ -15,6 +15,7 @@ use api::prices::{PriceList, PricesInForce, Refreshed, TellPrice};
 use api::problem::ErrorBody;
 use api::prune::{PruneOrder, Pruned};
 use api::reprice::{RepriceOrder, Repriced};
+use api::routes::{RouteRule, Routes};
 use api::status::GateStatus;
 use api::workspaces::{MergeWorkspace, NamedWorkspace, RenameWorkspace, Workspace};
 use specta::Types;
@@ -60,6 +61,8 @@ pub(crate) fn types() -> Types {
         .register::<PauseOrder>()
         .register::<BudgetRule>()
         .register::<Budgets>()
+        .register::<RouteRule>()
+        .register::<Routes>()
         .register::<ReleaseOrder>()
         .register::<ExportOrder>()
         .register::<ExportJob>()

@@ -22,8 +22,8 @@ pub use raw_usage::RawUsage;
 pub use trace::{ParseTraceParentError, TraceParent};
 pub(crate) use words::words;
 pub use words::{
-    Anomaly, AttemptEnd, Billing, Capability, CostState, Kind, Status, Technology, UnknownWord,
-    UsageState,
+    Anomaly, AttemptEnd, Billing, Capability, CostState, Kind, Profile, Status, Technology,
+    UnknownWord, UsageState,
 };
 pub use workspace::{DEFAULT_WORKSPACE, DEMO_WORKSPACE, workspace_name};
 
@@ -42,6 +42,13 @@ pub struct Attempt {
     pub duration_ms: u64,
     /// Why it ended.
     pub ended: AttemptEnd,
+    /// What this try came to, where a route made several possible; absent: unknown, or a call
+    /// without a route, whose receipt says it.
+    #[serde(default)]
+    pub cost: Option<Money>,
+    /// Why a route chose it, in a few words.
+    #[serde(default)]
+    pub chosen: Option<Box<str>>,
 }
 
 /// One disjoint usage item with the money on it.
@@ -154,7 +161,7 @@ pub struct Receipt {
     pub kind: Kind,
     /// What sort of model.
     pub technology: Option<Technology>,
-    /// The model the client asked for.
+    /// The model the client asked for; on a route, the one that the route chose.
     pub model_requested: Option<Box<str>>,
     /// The model that served: as a complete answer says, or as requested if it names none.
     pub model: Option<Box<str>>,
@@ -199,6 +206,9 @@ pub struct Receipt {
     pub capabilities: Vec<Capability>,
     /// The route that was asked for.
     pub route: Option<Box<str>>,
+    /// What that route prefers; absent: the order of its targets.
+    #[serde(default)]
+    pub profile: Option<Profile>,
     /// Every try at an upstream.
     pub attempts: Vec<Attempt>,
     /// Who pays, and how.
@@ -273,6 +283,7 @@ impl Receipt {
             service_tier: None,
             capabilities: Vec::new(),
             route: None,
+            profile: None,
             attempts: Vec::new(),
             billing: Billing::Byok,
             lines: Vec::new(),

@@ -207,6 +207,20 @@ words! {
 }
 
 words! {
+    /// What a route prefers among its targets, by the user's own receipts.
+    Profile {
+        /// Price, time and failures together.
+        Balanced = "balanced",
+        /// The lowest price of a token.
+        Cost = "cost",
+        /// The shortest wait for the first token (or for a whole answer).
+        Latency = "latency",
+        /// The most tokens a second.
+        Throughput = "throughput",
+    }
+}
+
+words! {
     /// Why one try at an upstream ended.
     AttemptEnd {
         /// It answered to the end.

@@ -67,6 +67,8 @@ pub(crate) fn chat(id: ReceiptId, n: u64) -> Receipt {
         started_ms: 0,
         duration_ms: r.latency_ms,
         ended: AttemptEnd::Completed,
+        cost: None,
+        chosen: None,
     }];
     r.lines = vec![
         line(Factor::InputText, fresh, "1.25 / 1M token", "0.00000125"),
@@ -135,7 +137,10 @@ pub(crate) fn full(id: ReceiptId) -> Receipt {
         started_ms: 12,
         duration_ms: 0,
         ended: AttemptEnd::Unreachable,
+        cost: Some("0.5".parse().expect("an amount")),
+        chosen: Some("cost: $2.00 per 1M tokens".into()),
     });
+    r.profile = Some(meter::receipt::Profile::Cost);
     r.billing = Billing::Subscription;
     r.lines.push(odd);
     r.usage_raw = RawUsage::new("{\"a\": 1.50, \"b\" :[null,-3,1e5]}");
