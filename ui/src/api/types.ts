@@ -632,11 +632,11 @@ export type Family =
 /**  OpenAI's, the model in the body. */
 "openai" | 
 /**  Anthropic's, the model in the body. */
-"anthropic" | 
+"anthropic-messages" | 
 /**  Gemini's, the model in the path. */
-"gemini" | 
+"gemini-generate" | 
 /**  Ollama's own, the model in the body. */
-"ollama";
+"ollama-native";
 
 /**  Sums over some receipts. */
 export type Figures = {
