@@ -28,7 +28,8 @@ pub(crate) fn read<'t, 's>(
 ) -> Option<Address<'t, 's>> {
     let (workspace, target) = match target.strip_prefix("/w/") {
         Some(named) => {
-            let end = named.find('/')?;
+            // A slash in the query belongs to no path.
+            let end = named.find(['/', '?']).filter(|end| named[*end..].starts_with('/'))?;
             (Some(workspace_name(&percent_decode(&named[..end]))?), &named[end..])
         }
         None => (None, target),

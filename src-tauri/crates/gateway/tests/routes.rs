@@ -36,7 +36,6 @@ async fn routed(first: SocketAddr, second: SocketAddr, targets: &[&str]) -> Rig 
         snapshot.providers.insert(anthropic("b", second));
         snapshot.routes.experience.watch([&route].into_iter());
         snapshot.routes.named.push(Arc::new(route));
-        snapshot.book = Arc::new(meter::price::Book::built_in().clone());
     })
     .await
 }
