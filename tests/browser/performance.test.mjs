@@ -134,12 +134,53 @@ test("a service level is written, broken and shown day by day", async () => {
   await shot("alerts-levels");
 });
 
+test("a view is saved under a name, found again from another page and by the palette, and forgotten", async () => {
+  await open("/models?by=capability&range=all&status=succeeded");
+  await page.getByText("Views", { exact: true }).click();
+  await page.getByLabel("Name of the view").fill("<b>what worked</b>");
+  await page.getByLabel("Name of the view").press("Enter");
+  await page.getByRole("button", { name: "<b>what worked</b>", exact: true }).waitFor();
+  await shot("views");
+  await open("/activity");
+  await page.getByText("Views", { exact: true }).click();
+  await page.getByRole("button", { name: "<b>what worked</b>", exact: true }).click();
+  await page.waitForURL(/\/models\?by=capability&range=all&status=succeeded$/);
+  await row("tools").waitFor();
+  await open("/activity");
+  await page.keyboard.press("Control+k");
+  await page.getByRole("combobox", { name: "Search or jump" }).fill("what worked");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/\/models\?by=capability/);
+  await page.getByText("Views", { exact: true }).click();
+  await page.getByRole("button", { name: "Forget the view <b>what worked</b>" }).click();
+  await page.getByText("kept by this browser").waitFor();
+});
+
+test("the days of a year are walked through by keyboard, and Enter shows one", async () => {
+  await open("/activity?range=all");
+  await page.getByText("Days of the last year").click();
+  const days = page.getByRole("group", { name: /^Days of the last year/ }).getByRole("button");
+  await days.first().waitFor();
+  assert.ok([365, 366].includes(await days.count()), `${await days.count()}`);
+  const today = days.last();
+  assert.match(await today.getAttribute("aria-label"), /: 5 calls, \$0\.01/);
+  await today.focus();
+  await page.keyboard.press("ArrowUp");
+  assert.match(await page.evaluate(() => document.activeElement.ariaLabel), /: no calls$/);
+  await page.keyboard.press("ArrowDown");
+  await shot("calendar");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/from=.*&to=/);
+  assert.equal(await page.evaluate(() => document.title), "Tollgate");
+});
+
 for (const theme of ["light", "dark"]) {
   test(`the pages are flawless for axe, ${theme}, and fit a narrow screen`, async () => {
     await page.evaluate((chosen) => localStorage.setItem("theme", chosen), theme);
-    for (const path of ["/performance?range=all", "/models?by=capability&range=all", "/alerts"]) {
+    for (const path of ["/performance?range=all", "/models?by=capability&range=all", "/alerts", "/activity?range=all"]) {
       await page.setViewportSize({ width: 1440, height: 900 });
       await open(path);
+      if (path.startsWith("/activity")) await page.getByText("Days of the last year").click();
       await page.addScriptTag({ content: AXE }).catch(() => page.evaluate(AXE));
       const found = await page.evaluate(() => globalThis.axe.run());
       assert.deepEqual(found.violations.map((one) => `${one.id}: ${one.nodes[0].html}`), [], path);

@@ -12,7 +12,7 @@ use meter::receipt::Status;
 use meter::usage::Count;
 use meter::{Money, Timestamp};
 
-use super::figure::{count, duration, grouped, in_currency, instant, microseconds, money, total};
+use super::figure::{count, duration, grouped, in_currency, instant, money, total};
 use super::filters::{Filters, Parameters, now};
 use super::screen::{FAINT, STRONG, Screen, painted};
 use super::table::{self, Align, Cell, Column};
@@ -151,11 +151,6 @@ fn totals(screen: &mut Screen, figures: &Figures, used: &[UsedRate]) -> io::Resu
             let [p50, p95, p99, mean] = times.map(duration);
             fact(name, format!("p50 {p50}, p95 {p95}, p99 {p99}, mean {mean}"))?;
         }
-    }
-    if let Some(added) = figures.overhead {
-        let times = [added.p50_us, added.p95_us, added.p99_us, added.mean_us];
-        let [p50, p95, p99, mean] = times.map(microseconds);
-        fact("Tollgate", format!("p50 {p50}, p95 {p95}, p99 {p99}, mean {mean}"))?;
     }
     if figures.factors.is_empty() {
         return Ok(());

@@ -7,12 +7,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use meter::price::{Book, Query, rate};
 use meter::receipt::{
-    Attempt, AttemptEnd, Capability, CostState, Kind, RawUsage, Receipt, ReceiptId, Status,
-    UsageState,
+    Attempt, AttemptEnd, CostState, Kind, RawUsage, Receipt, ReceiptId, Status, UsageState,
 };
 use meter::usage::{Factor, UsageLine};
 use meter::{Money, Timestamp};
 use store::Ledger;
+
+use crate::exercised::exercised;
 
 /// Receipts on their way to the writer; fewer than the register has slots.
 const MOST_WAITING: u64 = 2_000;
@@ -322,6 +323,8 @@ impl HeavyUse {
         let (status, http_status, trouble) =
             chance.of(ENDS.iter().map(|(status, code, word, per)| ((*status, *code, *word), *per)));
         receipt.kind = model.kind;
+        let (capabilities, technology) = exercised(model.kind, work.client, id);
+        (receipt.capabilities, receipt.technology) = (capabilities.to_vec(), technology);
         receipt.stream = model.kind == Kind::Chat && chance.below(10) < 8;
         let (asked, served) = model.names(years_ago);
         receipt.model_requested = Some(asked.into());
@@ -342,7 +345,6 @@ impl HeavyUse {
         receipt.response_bytes = 200 + output * if receipt.stream { 160 } else { 4 };
         if receipt.stream && !lines.is_empty() {
             receipt.ttft_ms = Some(150 + chance.around(280));
-            receipt.capabilities = vec![Capability::Tools];
         }
         receipt.ended_at = Timestamp::from_millis(at.millis() + receipt.latency_ms as i64);
         value(&mut receipt, &lines);

@@ -5,6 +5,7 @@
 //! receipts of the calls are in the ledger.
 
 mod case;
+mod exercised;
 pub mod heavy_use;
 mod load;
 pub mod machine;

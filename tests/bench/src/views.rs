@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
+use api::performance::performance;
 use api::period::Here;
 use api::problem::Problem;
 use api::query::{Query, Question};
@@ -32,6 +33,10 @@ const fn usage(page: &'static str, asks: &'static str) -> View {
     View { page, question: Question::Usage, asks, most: MOST }
 }
 
+const fn speed(page: &'static str, asks: &'static str) -> View {
+    View { page, question: Question::Performance, asks, most: MOST }
+}
+
 const fn log(page: &'static str, asks: &'static str) -> View {
     View { page, question: Question::Requests, asks, most: MOST_FIRST_PAGE }
 }
@@ -51,6 +56,11 @@ const VIEWS: &[View] = &[
     usage("providers, all", "by=provider"),
     usage("workspaces, all", "by=workspace"),
     usage("errors, all", "by=status&status=error"),
+    usage("capabilities, all", "by=capability"),
+    usage("technologies, a year", "last=1y&by=technology"),
+    usage("one capability of the chart, a year", "last=1y&capability=vision&granularity=week"),
+    speed("performance, 7 days", "last=7d&by=provider"),
+    speed("performance, a year", "last=1y&by=model"),
     usage("tagged, 30 days", "last=30d&by=tag:team"),
     log("requests, all", "limit=100"),
     log("requests, 30 days, one model", "last=30d&model=gpt-5-2025-08-07&limit=100"),
@@ -135,6 +145,10 @@ fn ask(ledger: &Questions, view: &View, now: Timestamp) -> anyhow::Result<Asked>
     let query = parse(view.question, view.asks, now)?;
     if view.question == Question::Usage {
         let answer = question::usage(ledger, &query, now).map_err(said)?;
+        return Ok(Asked { newest: None, bytes: serde_json::to_vec(&answer)?.len() });
+    }
+    if view.question == Question::Performance {
+        let answer = performance(ledger, &query, now).map_err(said)?;
         return Ok(Asked { newest: None, bytes: serde_json::to_vec(&answer)?.len() });
     }
     let answer = question::requests(ledger, &query).map_err(said)?;

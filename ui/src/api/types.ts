@@ -673,7 +673,10 @@ export type Figures = {
 	latency: Spread | null,
 	/**  Until the first content; `null` without streams. */
 	ttft: Spread | null,
-	/**  What Tollgate itself added; `null` where nothing was measured. */
+	/**
+	 *  What Tollgate itself added; `null` unless `performance` was asked for, and where nothing
+	 *  was measured.
+	 */
 	overhead: Overhead | null,
 };
 

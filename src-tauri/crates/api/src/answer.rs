@@ -107,7 +107,8 @@ pub struct Figures {
     pub latency: Option<Spread>,
     /// Until the first content; `null` without streams.
     pub ttft: Option<Spread>,
-    /// What Tollgate itself added; `null` where nothing was measured.
+    /// What Tollgate itself added; `null` unless `performance` was asked for, and where nothing
+    /// was measured.
     pub overhead: Option<Overhead>,
 }
 

@@ -106,7 +106,7 @@ pub fn performance(
         }
     };
     ledger.at_one_instant(|| {
-        let found = ledger.usage(&query.filter, dimension, None)?;
+        let found = ledger.performance(&query.filter, dimension)?;
         let rates = rates(ledger, query, &found.totals, now)?;
         let [latency, ttft, overhead] =
             [&found.totals.latencies, &found.totals.ttfts, &found.totals.overheads].map(slices);

@@ -11,7 +11,7 @@ use crate::histogram::Histogram;
 use crate::lane::Lane;
 use crate::names::NameId;
 use crate::pack::{Unpack, UnpackError, Unspell};
-use crate::tally::{Amounts, Sign, Tally};
+use crate::tally::{Amounts, Reads, Sign, Tally};
 
 /// Receipts added up, settlements counted in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,7 +46,8 @@ pub struct Figures {
     pub latency: Option<Spread>,
     /// Durations until the first content of streams.
     pub ttft: Option<Spread>,
-    /// The time that Tollgate itself added, in microseconds; percentiles within 3.2 %.
+    /// The time that Tollgate itself added, in microseconds; percentiles within 3.2 %. Only where
+    /// it was asked for.
     pub overhead: Option<Spread>,
     /// Any other percentile of the durations end to end.
     pub latencies: Histogram,
@@ -67,6 +68,12 @@ pub struct Spread {
     pub p95: u64,
     /// 99 of a hundred are no longer.
     pub p99: u64,
+}
+
+impl Figures {
+    pub(crate) fn without_overhead(self) -> Self {
+        Self { overhead: None, overheads: Histogram::default(), ..self }
+    }
 }
 
 impl Spread {
@@ -104,13 +111,13 @@ impl Sums {
     /// Adds a rollup cell of this lane as it lies in the ledger.
     pub(crate) fn add_packed(
         &mut self,
-        sign: Sign,
+        (sign, reads): (Sign, Reads),
         lane: &Lane,
         (requests, cost): (i64, i128),
         sums: &mut Unpack<'_>,
         names: &impl Unspell,
     ) -> Result<(), UnpackError> {
-        let amounts = self.tally.add_packed(sign, (requests, cost), sums, names)?;
+        let amounts = self.tally.add_packed((sign, reads), (requests, cost), sums, names)?;
         self.count(sign, lane, requests, amounts);
         Ok(())
     }

@@ -11,7 +11,7 @@ use crate::lane::LaneId;
 use crate::names::Reading;
 use crate::pack::{Unpack, UnpackError, Unspell};
 use crate::seal::{self, Sealed};
-use crate::tally::{Sign, Tally};
+use crate::tally::{Reads, Sign, Tally};
 
 /// How long a cell is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -202,7 +202,7 @@ pub(crate) fn read_sums(
     names: &impl Unspell,
 ) -> Result<Tally, UnpackError> {
     let mut tally = Tally::default();
-    tally.add_packed(Sign::Plus, (requests, cost), &mut Unpack::new(sums), names)?;
+    tally.add_packed((Sign::Plus, Reads::All), (requests, cost), &mut Unpack::new(sums), names)?;
     Ok(tally)
 }
 

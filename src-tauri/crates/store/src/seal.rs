@@ -12,7 +12,7 @@ use crate::lane::LaneId;
 use crate::names::Reading;
 use crate::pack::{Unpack, UnpackError, Unspell, put, put_money, put_signed};
 use crate::rollup::{LaneSums, Span, read_sums};
-use crate::tally::{Sign, Tally};
+use crate::tally::{Reads, Sign, Tally};
 
 /// How far each span is sealed: the first cell that is not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -184,7 +184,12 @@ pub(crate) fn add_row(
     let mut cells = SealedCells::new(bytes);
     while let Some((lane, mut cell)) = cells.next()? {
         let counted = (cell.requests, cell.cost);
-        sums.entry(lane).or_default().add_packed(Sign::Plus, counted, &mut cell.sums, names)?;
+        sums.entry(lane).or_default().add_packed(
+            (Sign::Plus, Reads::All),
+            counted,
+            &mut cell.sums,
+            names,
+        )?;
     }
     Ok(())
 }

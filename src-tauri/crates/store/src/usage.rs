@@ -24,7 +24,7 @@ use crate::questions::Questions;
 use crate::receipt_row::{self, Lanes};
 use crate::rollup::Span;
 use crate::seal::{self, Sealed, SealedCells};
-use crate::tally::{Sign, Tally};
+use crate::tally::{Reads, Sign, Tally};
 use crate::walk::Direction;
 use crate::{prune, upkeep};
 
@@ -70,6 +70,17 @@ pub struct Usage {
     pub series: Vec<Figures>,
 }
 
+impl Usage {
+    fn without_overhead(self) -> Self {
+        let rows = self.rows.into_iter().map(|(name, sums)| (name, sums.without_overhead()));
+        Self {
+            totals: self.totals.without_overhead(),
+            rows: rows.collect(),
+            series: self.series.into_iter().map(Figures::without_overhead).collect(),
+        }
+    }
+}
+
 /// One row of [`Questions::table`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableRow {
@@ -107,7 +118,16 @@ impl Questions {
         by: Option<&Dimension>,
         buckets: Option<&[Timestamp]>,
     ) -> Result<Usage, StoreError> {
-        self.figures(filter, by, buckets, Days::Together)
+        self.figures(filter, by, buckets, (Days::Together, Reads::AllButOverhead))
+    }
+
+    /// The same with what Tollgate itself added, for which more is read.
+    pub fn performance(
+        &self,
+        filter: &Filter,
+        by: Option<&Dimension>,
+    ) -> Result<Usage, StoreError> {
+        self.figures(filter, by, None, (Days::Together, Reads::All))
     }
 
     /// The same with the costs of each UTC day, for those who value them by the day.
@@ -117,7 +137,7 @@ impl Questions {
         by: Option<&Dimension>,
         buckets: Option<&[Timestamp]>,
     ) -> Result<Usage, StoreError> {
-        self.figures(filter, by, buckets, Days::Apart)
+        self.figures(filter, by, buckets, (Days::Apart, Reads::AllButOverhead))
     }
 
     fn figures(
@@ -125,12 +145,12 @@ impl Questions {
         filter: &Filter,
         by: Option<&Dimension>,
         buckets: Option<&[Timestamp]>,
-        days: Days,
+        (days, reads): (Days, Reads),
     ) -> Result<Usage, StoreError> {
         self.at_one_instant(|| {
             let selection = self.select(filter)?;
             let edges = buckets.unwrap_or_default();
-            let cells = self.cells(&selection, by.as_slice(), edges, days)?;
+            let cells = self.cells(&selection, by.as_slice(), edges, (days, reads))?;
             let mut grid = Grid::of(cells, edges.len().saturating_sub(1));
             match by {
                 None => grid.rows.clear(),
@@ -139,7 +159,12 @@ impl Questions {
                 }
                 Some(_) => {}
             }
-            self.name(grid)
+            let usage = self.name(grid)?;
+            Ok(match reads {
+                Reads::All => usage,
+                // Receipts of ragged ends have it, what is kept of others was not read.
+                Reads::AllButOverhead => usage.without_overhead(),
+            })
         })
     }
 
@@ -155,7 +180,8 @@ impl Questions {
         self.at_one_instant(|| {
             let selection = self.select(filter)?;
             let edges = buckets.unwrap_or_default();
-            let cells = self.cells(&selection, by, edges, Days::Together)?;
+            let cells =
+                self.cells(&selection, by, edges, (Days::Together, Reads::AllButOverhead))?;
             let cells = each_capability_apart(cells, by);
             let mut rows = Vec::with_capacity(cells.len());
             for Cell { bucket, groups, mut sums } in cells {
@@ -165,7 +191,11 @@ impl Questions {
                 }
                 let names = groups.into_iter().take(by.len()).map(|group| self.text(group));
                 let names = names.collect::<Result<_, _>>()?;
-                rows.push(TableRow { bucket, names, figures: self.figures_of(sums)? });
+                rows.push(TableRow {
+                    bucket,
+                    names,
+                    figures: self.figures_of(sums)?.without_overhead(),
+                });
             }
             Ok(rows)
         })
@@ -177,22 +207,19 @@ impl Questions {
         selection: &Selection,
         by: &[&Dimension],
         edges: &[Timestamp],
-        days: Days,
+        (days, reads): (Days, Reads),
     ) -> Result<Vec<Cell>, StoreError> {
         let sealed = Sealed::read(&self.db)?;
         let layers_of = |spans| layers(&sealed, spans);
-        // Days and longer are made of quarters anew only when all of those are.
-        let only_quarters = tells_use(selection, by) && self.sorting_from()?.is_some();
-        let (coarse, by_day) = match only_quarters {
-            true => (layers_of(&[Span::Quarter]), layers_of(&[Span::Quarter])),
-            false => (layers_of(SPANS), layers_of(SPANS_OF_DAYS)),
-        };
+        let (spans, spans_of_days) = self.spans_for(selection, by)?;
+        let (coarse, by_day) = (layers_of(spans), layers_of(spans_of_days));
         let lanes = self.lanes();
         let rows = TableRows::of(selection, &lanes, by)?;
         let mut cells = Vec::new();
         for (range, bucket) in segments(self.period(selection)?, edges) {
             let sums = rows.groups.iter().map(|_| None).collect();
-            let mut part = Part { rows: &rows, sums, counts: Counts::Figures, layers: &coarse };
+            let mut part =
+                Part { rows: &rows, sums, counts: Counts::Figures(reads), layers: &coarse };
             self.sum(selection, range.clone(), &mut part)?;
             if days == Days::Apart {
                 (part.counts, part.layers) = (Counts::CostOfDay, &by_day);
@@ -211,6 +238,19 @@ impl Questions {
         let day: Option<i64> =
             self.db.prepare_cached(upkeep::STALE)?.query_row([], |row| row.get(0))?;
         Ok(day.map(|day| Timestamp::from_millis(Span::Day.start_ms(day))))
+    }
+
+    /// What answers for figures, and for figures of each day. While receipts are told apart by
+    /// what they exercised, days and longer have yet to follow.
+    fn spans_for(
+        &self,
+        selection: &Selection,
+        by: &[&Dimension],
+    ) -> Result<(&'static [Span], &'static [Span]), StoreError> {
+        match tells_use(selection, by) && self.sorting_from()?.is_some() {
+            true => Ok((&[Span::Quarter], &[Span::Quarter])),
+            false => Ok((SPANS, SPANS_OF_DAYS)),
+        }
     }
 
     /// How many receipts a filter selects.
@@ -551,7 +591,7 @@ const SPANS_OF_DAYS: &[Span] = &[Span::Day, Span::Quarter];
 /// What is added up of the cells of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Counts {
-    Figures,
+    Figures(Reads),
     /// The cost of each day by itself, which is quick to read past everything else.
     CostOfDay,
 }
@@ -601,8 +641,8 @@ impl Part<'_> {
         let counts = self.counts;
         let Some((sums, lane)) = self.sums(lane) else { return };
         match (counts, sign) {
-            (Counts::Figures, Sign::Plus) => sums.add(lane, tally),
-            (Counts::Figures, Sign::Minus) => sums.subtract(lane, tally),
+            (Counts::Figures(_), Sign::Plus) => sums.add(lane, tally),
+            (Counts::Figures(_), Sign::Minus) => sums.subtract(lane, tally),
             (Counts::CostOfDay, _) => sums.on_day(sign, day(at), lane, tally.cost),
         }
     }
@@ -619,7 +659,9 @@ impl Part<'_> {
         let counts = self.counts;
         let Some((into, lane)) = self.sums(lane) else { return Ok(()) };
         match counts {
-            Counts::Figures => into.add_packed(sign, lane, counted, sums, names)?,
+            Counts::Figures(reads) => {
+                into.add_packed((sign, reads), lane, counted, sums, names)?;
+            }
             Counts::CostOfDay => into.on_day(sign, day(at), lane, counted.1),
         }
         Ok(())

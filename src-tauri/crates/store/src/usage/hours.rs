@@ -8,7 +8,7 @@ use std::ops::Range;
 use meter::receipt::{Capability, Kind, Status, Technology};
 use meter::{Currency, Timestamp};
 
-use super::{Counts, Group, MOST_DIMENSIONS, Part, SPANS, TableRows, segments};
+use super::{Counts, Dimension, Group, MOST_DIMENSIONS, Part, TableRows, segments};
 use crate::error::StoreError;
 use crate::figures::Figures;
 use crate::filter::Filter;
@@ -17,6 +17,7 @@ use crate::pieces::layers;
 use crate::questions::Questions;
 use crate::receipt_row::Lanes;
 use crate::seal::Sealed;
+use crate::tally::Reads;
 
 /// What the calls of one sort came to in one bucket. Lists of receipts can be filtered by
 /// everything that tells sorts apart.
@@ -82,14 +83,20 @@ impl Questions {
     ) -> Result<Vec<LaneRow>, StoreError> {
         self.at_one_instant(|| {
             let selection = self.select(filter)?;
-            let coarse = layers(&Sealed::read(&self.db)?, SPANS);
+            let spans = self.spans_for(&selection, &[&Dimension::Capability])?.0;
+            let coarse = layers(&Sealed::read(&self.db)?, spans);
             let lanes = self.lanes();
             let (rows, kinds) = alike(&selection.lanes, &lanes)?;
             let mut found = Vec::new();
             for (range, bucket) in segments(self.period(&selection)?, edges) {
                 let Some(bucket) = bucket else { continue };
                 let (begin, sums) = (found.len(), rows.groups.iter().map(|_| None).collect());
-                let mut part = Part { rows: &rows, sums, counts: Counts::Figures, layers: &coarse };
+                let mut part = Part {
+                    rows: &rows,
+                    sums,
+                    counts: Counts::Figures(Reads::AllButOverhead),
+                    layers: &coarse,
+                };
                 self.sum(&selection, range, &mut part)?;
                 for (lane, sums) in kinds.iter().zip(part.sums) {
                     let Some(mut sums) = sums else { continue };

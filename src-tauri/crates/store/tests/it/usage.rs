@@ -400,7 +400,7 @@ fn what_tollgate_itself_took_is_spread_like_other_durations() {
         r
     });
     record(home.path(), calls);
-    let totals = Questions::open(home.path()).unwrap().usage(&Filter::default(), None, None);
+    let totals = Questions::open(home.path()).unwrap().performance(&Filter::default(), None);
     let overhead = totals.unwrap().totals.overhead.unwrap();
     // 99 times 100 and once 5000 microseconds are 149 on average.
     assert_eq!(overhead.mean, 149);
