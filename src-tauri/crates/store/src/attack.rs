@@ -9,7 +9,7 @@ use crate::lines::{put_settlement, take_settlement};
 use crate::pack::{Plainly, Unpack, UnpackError, put, put_money, put_signed};
 use crate::record::{put_receipt, take_receipt};
 use crate::seal::SealedCells;
-use crate::tally::{Sign, Tally};
+use crate::tally::{Reads, Sign, Tally};
 use crate::{slot, spill, usage_shape};
 
 /// The ways bytes are read; the first byte of an input chooses.
@@ -67,7 +67,12 @@ fn sums(bytes: &[u8]) {
     while let Ok(Some((_, cell))) = cells.next() {
         let tally = |cost, mut packed: Unpack<'_>| -> Result<Tally, UnpackError> {
             let mut tally = Tally::default();
-            tally.add_packed(Sign::Plus, (cell.requests, cost), &mut packed, &Plainly)?;
+            tally.add_packed(
+                (Sign::Plus, Reads::All),
+                (cell.requests, cost),
+                &mut packed,
+                &Plainly,
+            )?;
             tally.tidy();
             Ok(tally)
         };
