@@ -64,6 +64,11 @@ pub(crate) async fn run(shared: &Arc<Shared>, request: Request<Incoming>) -> Res
     };
     let silence = snapshot.timeouts.client_silence;
     let (upload, came) = sent.upload(&admitted.route, &parts, silence);
+    let secrets = || snapshot.keys.secrets_and(&admitted.secrets);
+    let watch = snapshot.inspector.watch(&admitted.receipt, &parts, secrets);
+    if let Some(watch) = watch.clone() {
+        upload.show_to(watch, &parts.headers);
+    }
     let held = match (admitted.pass, came) {
         (_, Err(failed)) => Err(Stopped::Client(failed)),
         (Some(pass), Ok(())) => allowance::of_body(pass, &admitted.route, &parts, &upload).await,
@@ -82,6 +87,7 @@ pub(crate) async fn run(shared: &Arc<Shared>, request: Request<Incoming>) -> Res
         pass_cut: admitted.pass.map(|pass| pass.cut.clone()),
         parent: admitted.parent,
         caller: parts.extensions.get::<Caller>().cloned(),
+        watch,
         wish: snapshot.response_meta.then(|| meta::wish(&parts.headers)).flatten(),
     };
     let tally = Tally::new(call, admitted.receipt, Arc::clone(&shared.open));

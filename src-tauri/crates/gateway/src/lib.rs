@@ -26,6 +26,7 @@ mod demo;
 mod exchange;
 pub mod guard;
 mod headers;
+pub mod inspect;
 mod leg;
 pub mod listener;
 mod meta;

@@ -20,6 +20,7 @@ use meter::request::{Asked, RequestScanner};
 use crate::allowance;
 use crate::clock::{Pace, Patience};
 use crate::decode::Decoder;
+use crate::inspect::Watch;
 
 /// Decoded bytes of a compressed body that are looked at, at most.
 const MOST_DECODED: u64 = 256 * 1024 * 1024;
@@ -65,22 +66,37 @@ struct Scan {
     /// Gone once the bytes cannot be understood.
     decoder: Option<Decoder>,
     is_finished: bool,
+    /// Who looks on.
+    watch: Option<Watch>,
+}
+
+/// What undoes the codings of a request with this head.
+fn decoder(headers: &HeaderMap) -> Option<Decoder> {
+    let codings = headers.get_all(header::CONTENT_ENCODING).iter();
+    Decoder::new(codings.map(|value| value.to_str().unwrap_or("?")), MOST_DECODED)
 }
 
 impl Scan {
     fn new(route: &Route, headers: &HeaderMap) -> Self {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        let codings = headers.get_all(header::CONTENT_ENCODING).iter();
-        let codings = codings.map(|value| value.to_str().unwrap_or("?"));
         let scanner = RequestScanner::new(route, text(header::CONTENT_TYPE));
-        Self { scanner, decoder: Decoder::new(codings, MOST_DECODED), is_finished: false }
+        let decoder = decoder(headers);
+        Self { scanner, decoder, is_finished: false, watch: None }
     }
 
     fn show(&mut self, bytes: &[u8]) {
         let Some(decoder) = &mut self.decoder else { return };
         let scanner = &mut self.scanner;
         // A mistake of ours in reading must not stop a request.
-        let shown = AssertUnwindSafe(|| decoder.push(bytes, &mut |out| scanner.push(out)));
+        let watch = &self.watch;
+        let shown = AssertUnwindSafe(|| {
+            decoder.push(bytes, &mut |out| {
+                scanner.push(out);
+                if let Some(watch) = watch {
+                    watch.request(out);
+                }
+            })
+        });
         if !matches!(catch_unwind(shown), Ok(Ok(()))) {
             self.decoder = None;
         }
@@ -152,6 +168,17 @@ impl Upload {
     /// Lets `read` see what the request asks for, as far as that is known.
     pub(crate) fn asked<T>(&self, read: impl FnOnce(&Asked) -> T) -> T {
         read(self.state().scan.scanner.asked())
+    }
+
+    /// Shows the body to this, too, with what of it was read ahead.
+    pub(crate) fn show_to(&self, watch: Watch, headers: &HeaderMap) {
+        let mut state = self.state();
+        let ahead = state.ahead.as_ref().and_then(Frame::data_ref);
+        if let (Some(mut decoder), Some(data)) = (decoder(headers), ahead) {
+            // What is not in its coding is upstream's to judge.
+            let _ = decoder.push(data, &mut |out| watch.request(out));
+        }
+        state.scan.watch = Some(watch);
     }
 
     /// From now on the body is let through as long as it keeps to this.

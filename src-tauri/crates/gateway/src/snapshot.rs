@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use crate::budget::Budgets;
+use crate::inspect::Inspector;
 use crate::route::Routes;
 
 /// The settings in force while one request runs.
@@ -49,6 +50,8 @@ pub struct Snapshot {
     pub budgets: Arc<Budgets>,
     /// What may be asked for by a name of the user's own.
     pub routes: Routes,
+    /// Holds calls of passes that are looked at.
+    pub inspector: Inspector,
 }
 
 impl Default for Snapshot {
@@ -69,6 +72,7 @@ impl Default for Snapshot {
             book: Arc::new(Book::default()),
             budgets: Arc::default(),
             routes: Routes::default(),
+            inspector: Inspector::default(),
         }
     }
 }
@@ -156,6 +160,12 @@ impl KeyTable {
     /// Adds a key of this provider; the first one of an origin is used.
     pub fn insert(&mut self, provider: &str, key: StoredKey) {
         self.by_provider.entry(provider.into()).or_default().push(key);
+    }
+
+    /// All secrets, and these.
+    pub(crate) fn secrets_and(&self, shown: &[Box<str>]) -> Vec<Zeroizing<String>> {
+        let kept = self.by_provider.values().flatten().map(|key| key.secret.clone());
+        kept.chain(shown.iter().map(|secret| Zeroizing::new(String::from(&**secret)))).collect()
     }
 
     /// The key of `provider` that may be shown to `origin`.

@@ -27,6 +27,7 @@ use crate::budget::{Candidate, Hold, Stop};
 use crate::caller::Caller;
 use crate::clock::{Began, millis, wall_now};
 use crate::decode::Decoder;
+use crate::inspect::Watch;
 use crate::meta::Wish;
 use crate::refusal::{Dialect, Refusal};
 use crate::request_body::Upload;
@@ -88,6 +89,8 @@ pub(crate) struct Call {
     pub(crate) caller: Option<Caller>,
     /// What its client wishes to be told behind the answer.
     pub(crate) wish: Option<Box<Wish>>,
+    /// Who looks on.
+    pub(crate) watch: Option<Watch>,
 }
 
 /// Where a receipt stands.
@@ -281,6 +284,9 @@ impl Tally {
     pub(crate) fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
         self.receipt.http_status = Some(status.as_u16());
         self.limits = limits_told(headers);
+        if let Some(watch) = &self.call.watch {
+            watch.answered(status, headers);
+        }
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let Some(provider) = self.call.snapshot.providers.get(&self.receipt.provider) else {
             return;
@@ -303,7 +309,15 @@ impl Tally {
     pub(crate) fn show(&mut self, bytes: &[u8]) {
         let (Some(decoder), Some(reader)) = (&mut self.decoder, &mut self.reader) else { return };
         let mut seen = self.seen;
-        let shown = AssertUnwindSafe(|| decoder.push(bytes, &mut |out| seen = reader.push(out)));
+        let watch = &self.call.watch;
+        let shown = AssertUnwindSafe(|| {
+            decoder.push(bytes, &mut |out| {
+                seen = reader.push(out);
+                if let Some(watch) = watch {
+                    watch.answer(out);
+                }
+            })
+        });
         match catch_unwind(shown) {
             Ok(Ok(())) => {}
             Ok(Err(_)) => self.decoder = None,
@@ -544,6 +558,9 @@ impl Tally {
         let used = (receipt.usage_state != UsageState::Missing).then_some(used);
         if let Some(tries) = tries {
             tries.add_to(receipt);
+        }
+        if let Some(watch) = self.call.watch.take() {
+            watch.over(receipt);
         }
         if let Some(wish) = &mut self.call.wish {
             self.call.upload.asked(|asked| wish.take_down(receipt, asked));

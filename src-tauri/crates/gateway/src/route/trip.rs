@@ -192,6 +192,11 @@ impl Stage<'_> {
         secrets: Vec<Box<str>>,
         pass: Option<&PassInfo>,
     ) -> Tally {
+        let known = || self.snapshot.keys.secrets_and(&secrets);
+        let watch = self.snapshot.inspector.watch(&receipt, self.parts, known);
+        if let Some(watch) = watch.clone() {
+            self.upload.show_to(watch, &self.parts.headers);
+        }
         let call = Call {
             began: self.began,
             snapshot: Arc::clone(self.snapshot),
@@ -202,6 +207,7 @@ impl Stage<'_> {
             pass_cut: pass.map(|pass| pass.cut.clone()),
             parent: headers::trace_parent(&self.parts.headers),
             caller: self.parts.extensions.get::<Caller>().cloned(),
+            watch,
             wish: self.snapshot.response_meta.then(|| meta::wish(&self.parts.headers)).flatten(),
         };
         Tally::new(call, receipt, Arc::clone(&self.shared.open))
