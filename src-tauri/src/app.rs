@@ -199,6 +199,7 @@ fn serving<W: Future<Output: Send> + Send + 'static>(
     let exporter = post.map(|post| post.exporter(names, told.clone())).transpose()?.flatten();
     let copies = backup::keep_backed_up(settings.home.clone(), settings.config.backup.clone());
     let workshop = Arc::clone(&settings.workshop);
+    let inspector = settings.inspector.clone();
     Ok(async move {
         let control = tokio::spawn(control);
         let signals = tokio::spawn(stop_on_signal(lifetime.clone()));
@@ -206,6 +207,7 @@ fn serving<W: Future<Output: Send> + Send + 'static>(
         let exporter = exporter.map(|exporter| tokio::spawn(exporter.run()));
         let watching = tokio::spawn(watching);
         let copies = tokio::spawn(copies);
+        let inspecting = tokio::spawn(inspector.keep_time());
         let tidy = tokio::spawn(exports::keep_tidy(Arc::clone(&workshop)));
         let stop = lifetime.stop.clone();
         let served = listener::serve_apart(listeners, limits, lifetime, move |request, peer| {
@@ -217,6 +219,7 @@ fn serving<W: Future<Output: Send> + Send + 'static>(
         signals.abort();
         watching.abort();
         copies.abort();
+        inspecting.abort();
         tidy.abort();
         if tokio::task::spawn_blocking(move || workshop.close()).await.is_err() {
             tracing::error!("ending exports panicked");

@@ -14,6 +14,7 @@ mod desktop;
 mod exchange;
 mod front;
 mod home;
+mod inspecting;
 mod jobs;
 mod key_check;
 mod key_ring;

@@ -16,6 +16,7 @@ use api::router::{Desk, Refresh};
 use api::routes::RouteDesk;
 use api::status::{GateStatus, LedgerStatus, ProviderStatus};
 use axum::Router;
+use gateway::inspect::Inspector;
 use gateway::{PassInfo, PassTable, Snapshot, Timeouts};
 use meter::Timestamp;
 use meter::price::Book;
@@ -35,7 +36,7 @@ use crate::key_ring::Ring;
 use crate::onlookers::Onlookers;
 use crate::own_prices::{self, OwnPrices};
 use crate::route_book::{Around, RouteBook};
-use crate::{cli, price_list};
+use crate::{cli, inspecting, price_list};
 
 /// The settings in force, and everyone who holds a copy of them.
 pub(crate) struct Settings {
@@ -57,6 +58,8 @@ pub(crate) struct Settings {
     pub(crate) deployments: Arc<DeploymentBook>,
     routes: Arc<RouteBook>,
     pub(crate) onlookers: Onlookers,
+    /// Holds calls of passes that are looked at.
+    pub(crate) inspector: Inspector,
     /// Makes exports in the background.
     pub(crate) workshop: Arc<Workshop>,
     /// Where listeners listen, once they do.
@@ -96,6 +99,7 @@ impl Settings {
             deployments,
             routes,
             onlookers,
+            inspector: Inspector::default(),
             workshop,
             addresses,
             publish,
@@ -232,6 +236,7 @@ impl Settings {
             budgets: Arc::clone(&self.budgets.counting),
             keys: self.keys.table(),
             routes: self.routes.in_force(),
+            inspector: self.inspector.clone(),
             ..Snapshot::default()
         }
     }
@@ -296,6 +301,11 @@ impl Settings {
         }
     }
 
+    fn has_pass(&self, label: &str) -> bool {
+        let book = self.passes.read().unwrap_or_else(PoisonError::into_inner);
+        book.iter().any(|(_, pass)| *pass.label == *label && pass.revoked.is_none())
+    }
+
     fn scopes_of(&self, secret: &str) -> Option<Vec<Scope>> {
         let book = self.passes.read().unwrap_or_else(PoisonError::into_inner);
         book.find(secret, now()).map(|pass| pass.scopes.clone())
@@ -329,6 +339,10 @@ impl Settings {
             workshop: Arc::clone(&self.workshop),
             deployments: deployment_desk(&self.deployments),
             routes: self.route_desk(),
+            inspector: inspecting::desk(&self.inspector, {
+                let settings = Arc::clone(self);
+                move |pass| settings.has_pass(pass)
+            }),
             meters: self.onlookers.meters.clone(),
             limits: Arc::clone(&self.onlookers.limits),
             status: Arc::new(move || status.status()),

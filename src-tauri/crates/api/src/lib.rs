@@ -15,6 +15,7 @@ mod events;
 pub mod export;
 pub mod exports;
 mod hourly;
+pub mod inspector;
 pub mod keys;
 pub mod limits;
 pub mod metrics;

@@ -23,6 +23,7 @@ use crate::auth::{Guard, Pace, Scopes, check, json_only};
 use crate::budgets::{self, BudgetDesk};
 use crate::deployments::{self, DeploymentDesk};
 use crate::exports::{self, Workshop};
+use crate::inspector::{self, InspectDesk};
 use crate::keys::{self, KeyRing};
 use crate::limits::{self, LimitBoard};
 use crate::metrics::{self, Meters};
@@ -93,6 +94,8 @@ pub struct Desk {
     pub deployments: DeploymentDesk,
     /// Who keeps the routes.
     pub routes: RouteDesk,
+    /// Who holds calls that are looked at.
+    pub inspector: InspectDesk,
     /// What counts calls for a monitoring system, if the user wants one to ask.
     pub meters: Option<Arc<Meters>>,
     /// What the providers said they still allow.
@@ -179,6 +182,7 @@ pub fn router(desk: Desk) -> Router {
         .merge(workspaces::managing())
         .merge(prices::managing())
         .merge(keys::routes())
+        .merge(inspector::routes())
         .merge(reprice::routes())
         .merge(prune::routes())
         .merge(alerts::resource::managing())

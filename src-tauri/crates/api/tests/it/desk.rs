@@ -9,6 +9,7 @@ use api::auth::Local;
 use api::budgets::{BudgetDesk, Budgets};
 use api::deployments::DeploymentDesk;
 use api::exports::Workshop;
+use api::inspector::InspectDesk;
 use api::period::Here;
 use api::problem::{Code, Problem};
 use api::readers::Readers;
@@ -201,6 +202,12 @@ fn desk(home: &Path, ledger: &Arc<Ledger>, workshop: Arc<Workshop>) -> Desk {
             standing: Arc::new(Routes::default),
             change: Arc::new(|_| Err(Problem::new(Code::Conflict, "off"))),
             providers: Arc::new(Providers::built_in().clone()),
+        },
+        inspector: InspectDesk {
+            open: Arc::new(|_| Err(Problem::new(Code::NotFound, "off"))),
+            look: Arc::new(|_| None),
+            call: Arc::new(|_, _| None),
+            close: Arc::new(|_| false),
         },
         meters: None,
         limits: Arc::default(),

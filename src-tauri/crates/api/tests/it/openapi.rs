@@ -229,6 +229,14 @@ fn operations() -> Vec<Operation> {
         make("routes", "Adds a route", "RouteRule", One("RouteStanding")),
         write("put", "routes/{name}", "Replaces a route", Some("RouteRule"), One("RouteStanding")),
         write("delete", "routes/{name}", "Removes a route", None, One("Routes")),
+        read(
+            "inspector/{pass}",
+            "The last calls under a pass that is looked at",
+            One("Inspection"),
+        ),
+        read("inspector/{pass}/{id}", "One of them with its content", One("InspectedCall")),
+        write("post", "inspector/{pass}", "Begins to look at a pass", None, One("Inspection")),
+        write("delete", "inspector/{pass}", "Forgets what was seen of it", None, One("Inspection")),
         read("passes", "Every pass, never its secret", Many("Pass")),
         make("passes", "Makes a pass and shows its secret, this once", "NewPass", One("MadePass")),
         write("put", "passes/{label}", "Changes a pass", Some("PassTerms"), One("Pass")),
@@ -259,7 +267,9 @@ fn operations() -> Vec<Operation> {
 impl Operation {
     /// The scope that its caller needs.
     fn scope(&self) -> &'static str {
-        let is_reading = self.method == "get" && !["passes", "keys"].contains(&self.path);
+        let is_reading = self.method == "get"
+            && !["passes", "keys"].contains(&self.path)
+            && !self.path.starts_with("inspector/");
         if is_reading { "usage:read" } else { "manage" }
     }
 

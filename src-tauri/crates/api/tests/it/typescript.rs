@@ -7,6 +7,7 @@ use api::answer::{Requests, Usage};
 use api::budgets::{BudgetRule, Budgets, ReleaseOrder};
 use api::deployments::{DeploymentRule, Deployments};
 use api::exports::{ExportJob, ExportJobs, ExportOrder};
+use api::inspector::{InspectedCall, Inspection};
 use api::keys::{Key, KeyCheck, NewKey};
 use api::limits::KnownLimits;
 use api::passes::{MadePass, NewPass, Pass, PassTerms};
@@ -37,6 +38,8 @@ pub(crate) fn types() -> Types {
         .register::<NewKey>()
         .register::<KeyCheck>()
         .register::<KnownLimits>()
+        .register::<Inspection>()
+        .register::<InspectedCall>()
         .register::<Pass>()
         .register::<NewPass>()
         .register::<MadePass>()
