@@ -22,24 +22,23 @@ pub(crate) fn desk(
                 return Err(Problem::new(Code::NotFound, format!("there is no pass `{pass}`"))
                     .hint("See `tollgate passes list`."));
             }
-            let opened = opens.open(pass).then(|| opens.look(pass)).flatten();
-            opened.map(|view| inspection(&view)).ok_or_else(|| {
+            let opened = opens.open(pass).then(|| opens.look(pass, |view| inspection(pass, view)));
+            opened.flatten().ok_or_else(|| {
                 Problem::new(Code::Conflict, "four passes are looked at already")
                     .hint("Close one of them first.")
             })
         }),
-        look: Arc::new(move |pass| looks.look(pass).map(|view| inspection(&view))),
+        look: Arc::new(move |pass| looks.look(pass, |view| inspection(pass, view))),
         call: Arc::new(move |pass, id| {
-            let view = shows.look(pass)?;
-            view.calls.iter().find(|call| call.id == id).map(shown)
+            shows.look(pass, |view| view.calls.iter().find(|call| call.id == id).map(shown))?
         }),
         close: Arc::new(move |pass| closes.close(pass)),
     }
 }
 
-fn inspection(view: &View) -> Inspection {
+fn inspection(pass: &str, view: &View<'_>) -> Inspection {
     Inspection {
-        pass: view.pass.to_string(),
+        pass: pass.to_owned(),
         seconds_left: u32::try_from(view.left.as_secs()).unwrap_or(u32::MAX),
         calls: view.calls.iter().map(head).collect(),
     }

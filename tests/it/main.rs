@@ -18,6 +18,7 @@ mod exports;
 mod gate;
 mod guard;
 mod house;
+mod inspect;
 mod key_check;
 mod keys;
 mod ledger;

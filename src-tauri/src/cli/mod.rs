@@ -13,6 +13,7 @@ mod export;
 mod exports;
 pub(crate) mod figure;
 mod filters;
+mod inspect;
 mod keys;
 pub(crate) mod limits;
 mod manual;
@@ -91,6 +92,7 @@ enum Command {
     Keys(keys::KeysArgs),
     Limits(limits::LimitsArgs),
     Passes(passes::PassesArgs),
+    Inspect(inspect::InspectArgs),
     Workspaces(workspaces::WorkspacesArgs),
     Prices(prices::PricesArgs),
     Report(report::ReportArgs),
@@ -133,6 +135,7 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Keys(args)) => args.run(),
         Some(Command::Limits(args)) => args.run(),
         Some(Command::Passes(args)) => args.run(),
+        Some(Command::Inspect(args)) => args.run(),
         Some(Command::Workspaces(args)) => args.run(),
         Some(Command::Prices(args)) => args.run(),
         Some(Command::Report(args)) => args.run(),

@@ -295,13 +295,17 @@ fn change(label: &str, terms: &PassTerms) -> anyhow::Result<Pass> {
     super::change(Method::PUT, &path(label)?, Some(terms))
 }
 
-/// A label with anything else in it is none, and must not become another path.
 fn path(label: &str) -> anyhow::Result<String> {
+    Ok(format!("/api/v1/passes/{}", possible(label)?))
+}
+
+/// A label with anything else in it is none, and must not become another path.
+pub(super) fn possible(label: &str) -> anyhow::Result<&str> {
     let fits = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
     if label.is_empty() || !label.bytes().all(fits) {
         anyhow::bail!(unknown(label));
     }
-    Ok(format!("/api/v1/passes/{label}"))
+    Ok(label)
 }
 
 fn unknown(label: &str) -> String {

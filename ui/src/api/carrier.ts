@@ -47,6 +47,15 @@ export async function ask<T>(method: string, path: string, body?: unknown): Prom
   throw new Problem(answer.status, code, message, hint ?? null);
 }
 
+/** Gives something up, also while the page goes away; nobody waits for the answer. */
+export function part(path: string): void {
+  const parted = inWindow
+    ? ask("DELETE", path)
+    : fetch(`/api/v1/${path}`, { method: "DELETE", credentials: "same-origin", keepalive: true });
+  // It may be gone already, and what is not goes by itself.
+  parted.catch(() => undefined);
+}
+
 /** Sends a call to the built-in demo provider, as any client would. */
 export async function demoCall(): Promise<void> {
   if (inWindow) {

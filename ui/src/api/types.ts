@@ -817,6 +817,68 @@ export type Hush =
 /**  All alerts are paused. */
 "paused";
 
+/**  The beginning of a body: at most 256 KiB, decoded. */
+export type InspectedBody = {
+	/**  As text; `\u{fffd}` stands for what is none. */
+	text: string,
+	/**  Whether there was more. */
+	is_cut: boolean,
+};
+
+/**  One call with its bodies. */
+export type InspectedCall = {
+	/**  All but the bodies. */
+	head: InspectedHead,
+	/**  The client's headers. */
+	request_headers: InspectedHeader[],
+	/**  What the client sent. */
+	request: InspectedBody,
+	/**  The answer's headers, as upstream sent them. */
+	answer_headers: InspectedHeader[],
+	/**  What upstream answered. */
+	answer: InspectedBody,
+};
+
+/**  One call without its bodies. */
+export type InspectedHead = {
+	/**  The receipt it leaves. */
+	id: string,
+	/**  When its head was read. */
+	started_at: Timestamp,
+	/**  Its method. */
+	method: string,
+	/**  Where it goes; `•••` stands where something may be a secret. */
+	target: string,
+	/**  What was answered. */
+	http_status: number | null,
+	/**  Why it was refused or failed. */
+	error: string | null,
+	/**  Whether it has ended. */
+	is_over: boolean,
+	/**  Bytes of its body so far, decoded. */
+	request_bytes: number,
+	/**  Bytes of the answer's body so far, decoded. */
+	answer_bytes: number,
+};
+
+/**  One header. Values that may be secrets are `•••`. */
+export type InspectedHeader = {
+	/**  Its name. */
+	name: string,
+	/**  Its value. */
+	value: string,
+};
+
+/**  What there is to see of a pass. */
+export type Inspection = {
+	/**  The pass. */
+	pass: string,
+	/**  Until the window closes by itself. */
+	seconds_left: number,
+	/**  The last calls, oldest first; at most 50. */
+	calls: InspectedHead[],
+};
+
 /**  How a rule was kept in a time. */
 export type Kept = {
 	/**  When it began. */

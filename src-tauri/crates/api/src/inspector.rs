@@ -92,15 +92,24 @@ impl fmt::Debug for InspectedBody {
     }
 }
 
+/// Begins to look at a pass.
+pub type Opens = Arc<dyn Fn(&str) -> Result<Inspection, Problem> + Send + Sync>;
+
+/// Says what there is to see of a pass.
+pub type Looks = Arc<dyn Fn(&str) -> Option<Inspection> + Send + Sync>;
+
+/// Shows one call under a pass.
+pub type ShowsCall = Arc<dyn Fn(&str, ReceiptId) -> Option<InspectedCall> + Send + Sync>;
+
 /// Who holds what is looked at.
 #[derive(Clone)]
 pub struct InspectDesk {
     /// Begins to look at a pass, or joins those who do.
-    pub open: Arc<dyn Fn(&str) -> Result<Inspection, Problem> + Send + Sync>,
+    pub open: Opens,
     /// What there is to see, if somebody opened it.
-    pub look: Arc<dyn Fn(&str) -> Option<Inspection> + Send + Sync>,
+    pub look: Looks,
     /// One call of it.
-    pub call: Arc<dyn Fn(&str, ReceiptId) -> Option<InspectedCall> + Send + Sync>,
+    pub call: ShowsCall,
     /// Forgets all of it. `false`: nobody was looking.
     pub close: Arc<dyn Fn(&str) -> bool + Send + Sync>,
 }

@@ -123,14 +123,12 @@ impl Call {
 }
 
 /// How a window stands.
-#[derive(Clone, Debug)]
-pub struct View {
-    /// The pass it looks at.
-    pub pass: Box<str>,
+#[derive(Debug)]
+pub struct View<'a> {
     /// Until it closes by itself.
     pub left: Duration,
     /// Oldest first.
-    pub calls: Vec<Call>,
+    pub calls: &'a VecDeque<Call>,
 }
 
 impl Default for Inspector {
@@ -172,13 +170,14 @@ impl Inspector {
         windows.len() < before
     }
 
-    /// What there is to see of a pass; nothing if its window is not open.
-    pub fn look(&self, pass: &str) -> Option<View> {
+    /// Lets `read` see what there is of a pass; nothing if its window is not open. Calls under the
+    /// pass wait meanwhile.
+    pub fn look<T>(&self, pass: &str, read: impl FnOnce(&View<'_>) -> T) -> Option<T> {
         let (mut windows, now) = self.0.swept();
         let window = windows.iter_mut().find(|window| *window.pass == *pass)?;
         window.read = now;
-        let calls = window.calls.iter().cloned().collect();
-        Some(View { pass: pass.into(), left: OPEN_FOR.saturating_sub(now - window.opened), calls })
+        let left = OPEN_FOR.saturating_sub(now - window.opened);
+        Some(read(&View { left, calls: &window.calls }))
     }
 
     /// Closes windows in time, whoever looks; never ends.
