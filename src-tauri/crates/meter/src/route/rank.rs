@@ -212,7 +212,7 @@ mod tests {
         // 4000+1000+1600, 1000+9000+8000, 2000+2000+1000: the third is good at everything.
         assert_eq!(places(Some(Profile::Balanced), &all), [2, 0, 1]);
         let why = &rank(Some(Profile::Cost), &all)[0].why;
-        assert_eq!(why, "cost: 1 of 3, $0.50 per 1M tokens");
+        assert_eq!(why, "cost: 1 of 3, $0.5000 per 1M tokens");
     }
 
     #[test]
