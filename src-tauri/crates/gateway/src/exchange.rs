@@ -57,8 +57,10 @@ pub(crate) async fn run(shared: &Arc<Shared>, request: Request<Incoming>) -> Res
         Err(denied) => {
             let answer = deny(shared, &began, *denied);
             let silence = snapshot.timeouts.client_silence;
+            // Who was read from has been told to go on.
+            let waits = sent.is_unread() && parts.headers.contains_key(header::EXPECT);
             let (upload, _) = sent.upload(&<_>::default(), &parts, silence);
-            linger(&upload, parts.headers.contains_key(header::EXPECT)).await;
+            linger(&upload, waits).await;
             return answer;
         }
     };
@@ -395,6 +397,14 @@ pub(crate) fn explain(fault: Fault, target: &Target) -> (Refusal, AttemptEnd) {
             AttemptEnd::Unreachable,
             format!(
                 "`{origin}` could not be reached: check that it runs and that no firewall or proxy setting (HTTPS_PROXY) stands between"
+            ),
+        ),
+        Fault::SlowConnect => (
+            504,
+            "upstream_timeout",
+            AttemptEnd::Unreachable,
+            format!(
+                "no connection to `{origin}` came about in time: check the network, or its status page"
             ),
         ),
         Fault::TimedOut => (

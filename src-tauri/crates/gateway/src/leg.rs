@@ -216,8 +216,8 @@ impl Idle {
     /// The one that was used last, if it still can be.
     async fn take(&self, origin: &Origin) -> Option<Leg> {
         loop {
-            let (mut leg, _) = self.waiting().legs.get_mut(origin)?.pop()?;
-            if poll_fn(|cx| Poll::Ready(leg.is_fit(cx))).await {
+            let (mut leg, since) = self.waiting().legs.get_mut(origin)?.pop()?;
+            if since.elapsed() < IDLE && poll_fn(|cx| Poll::Ready(leg.is_fit(cx))).await {
                 return Some(leg);
             }
         }

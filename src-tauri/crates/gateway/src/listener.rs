@@ -101,8 +101,9 @@ where
             serve(listeners, limits, lifetime, answer).await;
             Ok(())
         });
-        // With it goes every task that may still hold what the caller wants back.
-        drop(runtime);
+        // With it goes every task that may still hold what the caller wants back. A name that is
+        // still being looked up is not waited for.
+        runtime.shutdown_timeout(PARTING);
         // Nobody waits any more if the process ends.
         let _ = over.send(served);
     };

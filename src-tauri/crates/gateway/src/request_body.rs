@@ -52,6 +52,8 @@ struct State {
     ahead: Option<Frame<Bytes>>,
     scan: Scan,
     bytes: u64,
+    /// Its end was seen; of a body in chunks nothing else tells.
+    is_over: bool,
     last: Instant,
     /// What the pass allows, where it is limited to models: checked again with every piece.
     held_to: Option<Allowance>,
@@ -129,6 +131,7 @@ impl Upload {
             ahead: None,
             scan: Scan::new(route, headers),
             bytes: 0,
+            is_over: false,
             last: Instant::now(),
             held_to: None,
             is_of_one_model: false,
@@ -162,7 +165,8 @@ impl Upload {
 
     /// Whether all of it has come.
     pub(crate) fn is_over(&self) -> bool {
-        self.state().incoming.is_end_stream()
+        let state = self.state();
+        state.is_over || state.incoming.is_end_stream()
     }
 
     /// Lets `read` see what the request asks for, as far as that is known.
@@ -296,7 +300,8 @@ impl State {
                 return Poll::Ready(Some(Err(UploadFailed::Stalled)));
             }
         }
-        if matches!(next, Ok(None)) || self.incoming.is_end_stream() {
+        self.is_over |= matches!(next, Ok(None));
+        if self.is_over || self.incoming.is_end_stream() {
             self.scan.finish();
         }
         if matches!(next, Ok(Some(_))) && !self.keeps_to_allowance() {

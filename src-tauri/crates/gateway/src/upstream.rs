@@ -267,7 +267,9 @@ pub(crate) enum Fault {
     Tls,
     /// No connection.
     Unreachable,
-    /// A time-out, of the connection or of the answer.
+    /// No connection in time: nothing was sent.
+    SlowConnect,
+    /// No answer in time.
     TimedOut,
     /// The connection broke before an answer.
     Broken,
@@ -302,7 +304,7 @@ impl Fault {
     /// What kept a connection from coming about.
     pub(crate) fn of_connecting(error: &(dyn StdError + 'static)) -> Self {
         if find::<SlowConnect>(error).is_some() {
-            return Self::TimedOut;
+            return Self::SlowConnect;
         }
         if find::<Unresolved>(error).is_some() {
             return Self::Dns;
@@ -312,7 +314,7 @@ impl Fault {
         }
         let is_slow = |io: &io::Error| io.kind() == io::ErrorKind::TimedOut;
         let slow = find::<io::Error>(error).is_some_and(is_slow);
-        if slow { Self::TimedOut } else { Self::Unreachable }
+        if slow { Self::SlowConnect } else { Self::Unreachable }
     }
 }
 
@@ -330,6 +332,8 @@ fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
 
 #[cfg(test)]
 mod tests {
+    use meter::receipt::AttemptEnd;
+
     use super::*;
 
     #[test]
@@ -345,6 +349,16 @@ mod tests {
         assert_eq!(to("h:1", "/a"), None);
         assert_eq!(to("ftp://h", "/a"), None);
         assert_eq!(to("http://me:secret@h", "/a"), None);
+    }
+
+    #[test]
+    fn a_connection_that_takes_too_long_has_sent_nothing() {
+        assert_eq!(Fault::of_connecting(&SlowConnect), Fault::SlowConnect);
+        let silent = io::Error::from(io::ErrorKind::TimedOut);
+        assert_eq!(Fault::of_connecting(&silent), Fault::SlowConnect);
+        let target = Target::new("http://h", "/a").unwrap();
+        let (refusal, how) = crate::exchange::explain(Fault::SlowConnect, &target);
+        assert_eq!((refusal.status.as_u16(), how), (504, AttemptEnd::Unreachable));
     }
 
     #[test]

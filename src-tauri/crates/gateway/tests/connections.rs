@@ -52,6 +52,33 @@ async fn calls_one_after_another_share_a_connection_however_their_answers_end() 
 }
 
 #[tokio::test]
+async fn a_body_in_chunks_leaves_its_connection_to_the_next_call() {
+    let opened = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&opened);
+    let address = upstream(move |mut stream| {
+        count.fetch_add(1, Ordering::SeqCst);
+        async move {
+            while Got::read(&mut stream).await?.is_some() {
+                stream.write_all(json("200 OK", "{}").as_bytes()).await?;
+            }
+            Ok(())
+        }
+    })
+    .await;
+    let mut rig = Rig::before(address).await;
+    let head =
+        "POST /up/v1/chat/completions HTTP/1.1\r\nhost: HOST\r\ntransfer-encoding: chunked\r\n\r\n";
+    let request = [head.as_bytes(), &chunk(r#"{"model":"m"}"#), b"0\r\n\r\n"].concat();
+    for _ in 0..4 {
+        let mut client = rig.connect().await;
+        client.write_all(&rig.addressed(&request)).await.unwrap();
+        assert_eq!(Answer::read_one(&mut client).await.status(), 200);
+        rig.receipt().await;
+    }
+    assert_eq!(opened.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
 async fn a_connection_that_upstream_closed_meanwhile_costs_no_call() {
     let address = upstream(|mut stream| async move {
         Got::read(&mut stream).await?;

@@ -7,10 +7,11 @@ use std::time::Duration;
 use http::request::Parts;
 use http::{HeaderName, Method, header};
 use hyper::body::Incoming;
-use meter::provider::{Route, percent_decode};
+use meter::provider::{Auth, Route, percent_decode};
 use meter::route::{Family, asked_by};
 
 use crate::address;
+use crate::credential::{self, Shown};
 use crate::request_body::{Upload, UploadFailed};
 use crate::snapshot::Snapshot;
 
@@ -33,6 +34,10 @@ pub(crate) enum Sent {
 }
 
 impl Sent {
+    pub(crate) fn is_unread(&self) -> bool {
+        matches!(self, Self::Unread(_))
+    }
+
     /// What is read of it from now on.
     pub(crate) fn upload(
         self,
@@ -69,9 +74,18 @@ pub(crate) async fn look(
     let by_head = by_header.map(Box::from).or_else(|| in_path(path));
     let rest = address::read(path, &parts.headers, snapshot).and_then(|address| {
         let provider = snapshot.providers.get(address.provider)?;
-        Some(provider.route(parts.method.as_str(), address.rest))
+        let route = provider.route(parts.method.as_str(), address.rest);
+        Some((route, provider.auth == Auth::None))
     });
-    let route = rest.unwrap_or_default();
+    let (route, needs_none) = rest.unwrap_or_default();
+    // Nothing is held for a stranger, who is denied whatever the body says.
+    let is_let_in = match credential::shown(&parts.headers, parts.uri.query()) {
+        Shown { pass: Some(secret), .. } => snapshot.passes.find(&secret).is_some(),
+        Shown { own, .. } => !snapshot.require_pass && (own || needs_none),
+    };
+    if !is_let_in {
+        return (None, Sent::Unread(incoming));
+    }
     let silence = snapshot.timeouts.client_silence;
     let body_names = Family::of(&route, path).is_some_and(|family| !family.names_model_in_path());
     if by_head.is_none() && (!body_names || parts.headers.contains_key(header::CONTENT_ENCODING)) {

@@ -522,6 +522,7 @@ impl<'a> Journey<'a> {
             Fault::Dns
             | Fault::Tls
             | Fault::Unreachable
+            | Fault::SlowConnect
             | Fault::TimedOut
             | Fault::Broken
             | Fault::Invalid => {}
