@@ -127,7 +127,8 @@ fn by_pointers(call: &answer::Call, body: &[u8], read: &Reading) {
         return;
     };
     // Some say more elsewhere, and that belongs to the usage.
-    let says_more = ["x_groq", "usage_breakdown"].iter().any(|name| whole.contains_key(*name));
+    let says_more =
+        ["x_groq", "usage_breakdown", "tool_usage"].iter().any(|name| whole.contains_key(*name));
     let is_answer = whole.get(*told_by).is_some_and(Value::is_array) && !says_more;
     if !is_answer || repeats_a_key(body) || !call.is_success() {
         return;
@@ -193,8 +194,10 @@ fn put_text(out: &mut String, text: &str) {
 fn events_anew(text: &str) -> Option<String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let lines = text.replace("\r\n", "\n").replace('\r', "\n");
-    // What begins like JSON is taken for it, whatever it says to be.
-    if !lines.ends_with("\n\n") || lines.trim_start().starts_with(['{', '[']) {
+    // What begins like JSON is taken for it, whatever it says to be, and a field behind a space is
+    // one to us and none to the standard.
+    let is_odd = lines.split('\n').any(|line| line.starts_with([' ', '\t', '{', '[']));
+    if !lines.ends_with("\n\n") || is_odd {
         return None;
     }
     let mut anew = String::from(": written anew\r\n");
@@ -232,7 +235,7 @@ fn space(value: &str) -> &'static str {
     if value.starts_with(' ') { " " } else { "" }
 }
 
-/// Lines of JSON, each written anew. Absent: one of them is none.
+/// Lines of JSON, each written anew. Absent: one of them is none, or there are none.
 fn lines_anew(text: &str) -> Option<String> {
     let mut anew = String::new();
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
@@ -242,7 +245,7 @@ fn lines_anew(text: &str) -> Option<String> {
         anew.push_str(&json_anew(line).replace('\n', " "));
         anew.push_str("\r\n\r\n");
     }
-    Some(anew)
+    (!anew.is_empty()).then_some(anew)
 }
 
 /// Coded bytes, decoded whole by the libraries' own readers.
@@ -255,8 +258,9 @@ fn coded(body: &[u8]) {
     };
     let Some(whole) = whole else { return };
     let pieces = crate::decode::decoded(coding, pieces::hostile(body));
-    // What follows a whole body is garbage to ours and nothing to theirs.
-    if pieces.is_none() && coding == "br" {
+    // What follows a whole body is garbage to ours and nothing to theirs, and theirs take windows of
+    // any size.
+    if pieces.is_none() && coding != "gzip" {
         return;
     }
     assert_eq!(pieces.as_deref(), Some(&*whole), "{coding}");
