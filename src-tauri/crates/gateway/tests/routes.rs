@@ -180,3 +180,31 @@ async fn a_short_wait_that_is_asked_for_is_waited_out_and_a_long_one_is_not() {
         rig.stop(&[receipt]).await;
     }
 }
+
+#[tokio::test]
+async fn a_form_that_begins_like_json_does_not_reach_a_target() {
+    let at = answering(json("200 OK", "{}").into_bytes()).await;
+    let mut rig = routed(at, at, &["anthropic/allowed"]).await;
+    // Before its first delimiter a form may say anything, and nobody reads it. The rest is more
+    // than what is kept.
+    let fill = "x".repeat(1 << 20);
+    let body = format!(
+        "{{\"model\":\"route/r\"}}\r\n--b\r\ncontent-disposition: form-data; name=\"model\"\r\n\r\n\
+         other\r\n--b\r\ncontent-disposition: form-data; name=\"fill\"\r\n\r\n{fill}\r\n--b--\r\n"
+    );
+    let mut receipts = Vec::new();
+    for kind in ["multipart/form-data; boundary=b", "Multipart/Mixed; boundary=b"] {
+        let request = format!(
+            "POST /up/v1/messages HTTP/1.1\r\nhost: HOST\r\nx-tollgate-route: r\r\nconnection: close\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let answer = rig.exchange(request).await;
+        let text = String::from_utf8(answer.content()).expect("text");
+        assert_eq!(answer.status(), 400, "{text}");
+        assert!(text.contains("not a form"), "{text}");
+        let receipt = rig.receipt().await;
+        assert_eq!((receipt.status, receipt.attempts.len()), (Status::Denied, 0));
+        receipts.push(receipt);
+    }
+    rig.stop(&receipts).await;
+}

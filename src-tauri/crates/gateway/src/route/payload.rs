@@ -49,6 +49,10 @@ impl Payload {
         if parts.headers.contains_key(header::CONTENT_ENCODING) {
             return Err(refused("a route cannot read a compressed request: send it as it is"));
         }
+        // A form is read by its fields, but the model would be replaced where JSON names it.
+        if parts.headers.get_all(header::CONTENT_TYPE).iter().any(is_multipart) {
+            return Err(refused("a request on a route must be one JSON object, not a form"));
+        }
         match upload.asked(|asked| asked.model_names) {
             0 => {
                 return Err(refused("a route needs a JSON body with a `model` near its beginning"));
@@ -113,6 +117,11 @@ pub(super) fn join_route_in_path(parts: &mut Parts) {
     if let Ok(uri) = Uri::try_from(joined) {
         parts.uri = uri;
     }
+}
+
+fn is_multipart(content_type: &HeaderValue) -> bool {
+    let kind = content_type.as_bytes().trim_ascii().get(..10);
+    kind.is_some_and(|kind| kind.eq_ignore_ascii_case(b"multipart/"))
 }
 
 /// Says how long the body is, where that was said.
