@@ -9,6 +9,7 @@ use meter::usage::{Count, Unit};
 
 use crate::error::StoreError;
 use crate::filter::{Filter, Selection, ordinal_at};
+use crate::prune;
 use crate::questions::Questions;
 use crate::receipt_row;
 use crate::rollup::Span;
@@ -43,6 +44,8 @@ pub struct Peaks {
 const MOST_DAYS: usize = 31;
 /// Receipts that are counted before no further quarter is looked into.
 const MOST_COUNTED: usize = 50_000;
+/// Receipts that are looked at, also those of others, before no further quarter is looked into.
+const MOST_LOOKED_AT: usize = 200_000;
 /// Receipts that are read for their tokens.
 const MOST_READ: usize = 5_000;
 
@@ -60,8 +63,10 @@ impl Questions {
             let mut found = Found::default();
             if !selection.is_of_lanes() {
                 let receipts = self.page(&selection, Direction::NewestFirst, MOST_READ + 1)?;
-                found.left = u64::from(receipts.len() > MOST_READ) * u64::MAX;
-                found.is_read = receipts.len() <= MOST_READ;
+                let is_kept = prune::first_day(&self.db)?
+                    .is_none_or(|day| Span::Day.start_ms(day) <= selection.from >> 12);
+                found.is_read = receipts.len() <= MOST_READ && is_kept;
+                found.left = u64::from(!found.is_read) * u64::MAX;
                 for receipt in receipts {
                     found.count(receipt.id.minted_at().millis());
                     found.read(receipt.id.minted_at().millis(), &receipt);
@@ -75,7 +80,7 @@ impl Questions {
             for (quarter, requests) in quarters.by_ref() {
                 found.is_read &= found.reads + requests as usize <= MOST_READ;
                 self.look_into(&selection, quarter, &mut found)?;
-                if found.counts > MOST_COUNTED {
+                if found.counts > MOST_COUNTED || found.looked_at > MOST_LOOKED_AT {
                     break;
                 }
             }
@@ -98,6 +103,7 @@ impl Questions {
         let mut rows = self.db.prepare_cached(upkeep::OF_DAY)?;
         let mut rows = rows.query([from, to])?;
         while let Some(row) = rows.next()? {
+            found.looked_at += 1;
             if selection.lanes.contains(&row.get(1)?) {
                 let at = row.get::<_, i64>(0)? >> 12;
                 found.count(at);
@@ -111,20 +117,22 @@ impl Questions {
     }
 
     /// The quarters with requests, of a long period those of its busiest days; and the most
-    /// requests that one of the others can have.
+    /// requests that one of the others can have, also one whose receipts were pruned.
     fn busy_quarters(&self, selection: &Selection) -> Result<(Busy, u64), StoreError> {
         let period = self.period(selection)?;
         let sealed = Sealed::read(&self.db)?;
         let day = |ms| Span::Day.cell_of(ms);
         let days = day(period.start)..day(period.end - 1) + 1;
         let known = days.start..days.end.min(sealed.until(Span::Day));
+        let first = prune::first_day(&self.db)?.unwrap_or(i64::MIN);
         let is_told_apart = !selection.by_use || self.sorting_from()?.is_none();
         if period.is_empty() || known.end - known.start <= MOST_DAYS as i64 || !is_told_apart {
-            return Ok((self.busy(selection, Span::Quarter, &quarters(&period))?, 0));
+            let busy = self.busy(selection, Span::Quarter, &quarters(&period))?;
+            return Ok(kept(busy, |quarter| day(Span::Quarter.start_ms(quarter)) >= first));
         }
-        let mut busy = self.busy(selection, Span::Day, &known)?;
+        let (mut busy, pruned) = kept(self.busy(selection, Span::Day, &known)?, |day| day >= first);
         busy.sort_unstable_by_key(|(_, requests)| std::cmp::Reverse(*requests));
-        let left_out = busy.get(MOST_DAYS).map_or(0, |(_, requests)| *requests);
+        let left_out = busy.get(MOST_DAYS).map_or(0, |(_, requests)| *requests).max(pruned);
         let mut found = Busy::new();
         let latest = (known.end..days.end).map(|day| (day, 0));
         for (day, _) in busy.into_iter().take(MOST_DAYS).chain(latest) {
@@ -168,6 +176,12 @@ impl Questions {
     }
 }
 
+/// The cells whose receipts are there, and the most requests of one of the others.
+fn kept(busy: Busy, is_kept: impl Fn(i64) -> bool) -> (Busy, u64) {
+    let (kept, pruned): (Busy, Busy) = busy.into_iter().partition(|(cell, _)| is_kept(*cell));
+    (kept, pruned.into_iter().map(|(_, requests)| requests).max().unwrap_or(0))
+}
+
 fn quarters(period: &Range<i64>) -> Range<i64> {
     let quarter = |ms| Span::Quarter.cell_of(ms);
     match period.is_empty() {
@@ -184,6 +198,7 @@ struct Found {
     /// Millionths of tokens.
     tokens: BTreeMap<i64, u128>,
     counts: usize,
+    looked_at: usize,
     reads: usize,
     /// The most requests of a quarter that was not looked into.
     left: u64,

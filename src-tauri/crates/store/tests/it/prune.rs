@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use meter::Timestamp;
-use store::{Dimension, Filter, Ledger, Questions, StoreError};
+use store::{Busiest, Dimension, Filter, Ledger, Questions, StoreError};
 
 use crate::made::{START, chat, id};
 use crate::recording::record;
@@ -116,4 +116,36 @@ fn the_last_month_and_what_is_awaited_stay() {
     assert!(matches!(awaited, StoreError::StillAwaited { jobs: 1 }), "{awaited}");
     ledger.prune(at(75), at(120)).unwrap();
     ledger.close(Duration::from_secs(10));
+}
+
+#[test]
+fn a_peak_is_not_exact_where_a_busier_quarter_was_pruned() {
+    let home = tempfile::tempdir().unwrap();
+    let calls = [(3, 1), (3, 2), (10, 3), (100, 4)];
+    record(
+        home.path(),
+        calls.map(|(day, n)| {
+            let mut receipt = chat(id(day * DAY, n), 1);
+            receipt.tags = [("team".into(), "blue".into())].into();
+            receipt
+        }),
+    );
+    let ledger = Ledger::open(home.path()).unwrap();
+    ledger.prune(at(5), at(140)).unwrap();
+    ledger.close(Duration::from_secs(10));
+    let questions = Questions::open(home.path()).unwrap();
+    let peaks = |filter: &Filter| {
+        let peaks = questions.peaks(filter).unwrap();
+        (peaks.requests_a_minute, peaks.tokens_a_minute.map(|most| most.is_exact))
+    };
+    let first = |is_exact| Some(Busiest { count: 1, from: at(10), is_exact });
+    let short = Filter { to: Some(at(20)), ..Filter::default() };
+    let tagged = Filter { tags: vec![("team".into(), "blue".into())], ..short.clone() };
+    for filter in [&Filter::default(), &short, &tagged] {
+        assert_eq!(peaks(filter), (first(false), Some(false)), "{filter:?}");
+    }
+    for filter in [Filter::default(), short, tagged] {
+        let kept = Filter { from: Some(at(6)), ..filter };
+        assert_eq!(peaks(&kept), (first(true), Some(true)), "{kept:?}");
+    }
 }

@@ -453,3 +453,28 @@ fn the_busiest_minute_and_second_are_found_in_long_and_short_periods() {
     let none = Filter { models: vec!["nobody".into()], ..Filter::default() };
     assert_eq!(questions.peaks(&none).unwrap(), Peaks::default());
 }
+
+#[test]
+fn a_peak_of_few_calls_in_a_busy_time_is_only_exact_when_all_their_quarters_were_looked_into() {
+    let home = tempfile::tempdir().unwrap();
+    let rare = [(0, 1), (60, 2), (120, 3), (86_400, 4), (86_400, 5)];
+    let rare = rare.map(|(second, n)| at_second(second, n, "rare", 10));
+    record(home.path(), rare.into_iter().chain([at_second(1, 9, "noise", 10)]));
+    // Another call of the noise in each of the next 200,000 milliseconds, of one quarter.
+    let noise = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n LIMIT 200000)
+        INSERT INTO receipt (ordinal, lane, cost, detail)
+        SELECT ordinal + 4096 * n, lane, cost, detail FROM receipt, n WHERE ordinal & 4095 = 9";
+    let db = rusqlite::Connection::open(home.path().join("ledger.db")).unwrap();
+    assert_eq!(db.execute(noise, []).unwrap(), 200_000);
+    let questions = Questions::open(home.path()).unwrap();
+    let rare = Filter { models: vec!["rare".into()], ..Filter::default() };
+    let peaks = questions.peaks(&rare).unwrap();
+    let first = Busiest { count: 1, from: at(0), is_exact: false };
+    assert_eq!(peaks.requests_a_minute, Some(first));
+    assert_eq!(peaks.tokens_a_minute, Some(Busiest { count: 10, ..first }));
+    let quiet = Filter { from: Some(at(DAY_MS - 1)), ..rare };
+    let two = Busiest { count: 2, from: at(DAY_MS), is_exact: true };
+    assert_eq!(questions.peaks(&quiet).unwrap().requests_a_minute, Some(two));
+}
+
+const DAY_MS: i64 = 86_400_000;
