@@ -1,5 +1,6 @@
 //! `GET events`: one data-less event after the ledger changed, so that whoever shows
-//! figures asks again. It says that, never what.
+//! figures asks again. It says that, never what. The first comes at once, for what changed since
+//! its reader last asked.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -20,7 +21,7 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 const CHANGED: Bytes = Bytes::from_static(b"event: changed\ndata:\n\n");
 const STILL_HERE: Bytes = Bytes::from_static(b": still here\n\n");
 
-/// A stream of server-sent events, one after each change of `revision`. It ends when the
+/// A stream of server-sent events, one at once and one after each change of `revision`. It ends when the
 /// sender is dropped, which is how a shutdown reaches those who listen.
 pub(crate) fn stream_of(revision: watch::Receiver<u64>) -> Response {
     let begun = Listening { revision, next: Instant::now(), greeted: false };
@@ -41,10 +42,11 @@ struct Listening {
 impl Listening {
     async fn next(&mut self) -> Option<Bytes> {
         if !self.greeted {
-            // The head of an answer leaves with its first bytes; do not keep it waiting.
+            // The head of an answer leaves with its first bytes; do not keep it waiting. And what
+            // changed before it would be heard of by nobody.
             self.greeted = true;
             self.revision.mark_unchanged();
-            return Some(STILL_HERE);
+            return Some(CHANGED);
         }
         match timeout(HEARTBEAT, self.revision.changed()).await {
             Err(_quiet) => Some(STILL_HERE),
@@ -67,7 +69,7 @@ mod tests {
     async fn a_change_is_one_event_and_the_end_of_the_sender_is_the_end() {
         let (sender, revision) = watch::channel(0);
         let mut listening = Listening { revision, next: Instant::now(), greeted: false };
-        assert_eq!(listening.next().await, Some(STILL_HERE));
+        assert_eq!(listening.next().await, Some(CHANGED), "for what was before");
         sender.send_modify(|revision| *revision += 1);
         sender.send_modify(|revision| *revision += 1);
         assert_eq!(listening.next().await, Some(CHANGED));
