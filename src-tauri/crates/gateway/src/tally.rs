@@ -428,7 +428,8 @@ impl Tally {
             Ending::Complete | Ending::Broken | Ending::TimedOut => Status::Error,
             Ending::ClientLeft | Ending::Stopped | Ending::PassCut => Status::Cancelled,
         };
-        if self.receipt.http_status.is_none() && how == Ending::ClientLeft {
+        let has_left = !self.is_between_tries();
+        if has_left && self.receipt.http_status.is_none() && how == Ending::ClientLeft {
             self.receipt.note = Some(
                 "the client left before the answer began; the provider may still bill the input"
                     .into(),
@@ -496,6 +497,10 @@ impl Tally {
         }
     }
 
+    fn is_between_tries(&self) -> bool {
+        self.tries.as_ref().is_some_and(|tries| tries.is_between())
+    }
+
     /// The last strokes: what was asked, times, the attempt, the price. Then the receipt is off.
     fn settle(
         &mut self,
@@ -511,7 +516,13 @@ impl Tally {
             Stage::Opened(finish) => finish,
         };
         self.note_asked();
+        let is_between = self.is_between_tries();
         let receipt = &mut self.receipt;
+        if is_between {
+            // What was set aside is for a try that never left.
+            receipt.usage_state = UsageState::None;
+            receipt.reserved = None;
+        }
         if let Some(caller) = &self.call.caller {
             caller.note(receipt);
         }
@@ -537,7 +548,7 @@ impl Tally {
             chosen: None,
         };
         let tries = self.tries.take();
-        if !tries.as_ref().is_some_and(|tries| tries.is_between()) {
+        if !is_between {
             receipt.attempts.push(attempt);
         }
         let (book, host) = (&*self.call.snapshot.book, &*self.call.host);

@@ -208,3 +208,30 @@ async fn a_form_that_begins_like_json_does_not_reach_a_target() {
     }
     rig.stop(&receipts).await;
 }
+
+#[tokio::test]
+async fn who_leaves_between_two_tries_is_not_charged_for_the_one_that_never_left() {
+    let (told, mut failed) = tokio::sync::mpsc::unbounded_channel();
+    let refusing = upstream(move |mut stream| {
+        let told = told.clone();
+        async move {
+            while Got::read(&mut stream).await?.is_some() {
+                let head = "HTTP/1.1 429 Slow\r\nretry-after: 8\r\ncontent-length: 2\r\n\r\n{}";
+                stream.write_all(head.as_bytes()).await?;
+                let _ = told.send(());
+            }
+            Ok(())
+        }
+    })
+    .await;
+    let mut rig = routed(refusing, refusing, &["b/x"]).await;
+    let mut client = rig.connect().await;
+    client.write_all(&rig.addressed(call().as_bytes())).await.expect("sent");
+    failed.recv().await.expect("a first try");
+    drop(client);
+    let receipt = rig.receipt().await;
+    assert_eq!(receipt.attempts.len(), 1);
+    assert_eq!((receipt.cost, receipt.reserved), (Some(Money::ZERO), None), "{receipt:#?}");
+    assert_eq!(receipt.usage_state, UsageState::None);
+    rig.stop(&[receipt]).await;
+}
