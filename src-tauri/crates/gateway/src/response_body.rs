@@ -33,6 +33,8 @@ pub(crate) enum Source {
     Upstream(Arriving),
     /// From upstream too, after its beginning was looked at: that, and the rest if there is any.
     Begun(Option<Frame<Bytes>>, Option<Arriving>),
+    /// From upstream, which broke off behind this.
+    Torn(Option<Frame<Bytes>>),
     /// From the demonstration.
     Local(Script),
     /// From nowhere any more.
@@ -45,7 +47,10 @@ impl Source {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self {
-            Self::Begun(first @ Some(_), _) => Poll::Ready(first.take().map(Ok)),
+            Self::Begun(first @ Some(_), _) | Self::Torn(first @ Some(_)) => {
+                Poll::Ready(first.take().map(Ok))
+            }
+            Self::Torn(None) => Poll::Ready(Some(Err(BodyError::Broken))),
             Self::Begun(None, None) => Poll::Ready(None),
             Self::Upstream(arriving) | Self::Begun(None, Some(arriving)) => {
                 let polled = arriving.poll_frame(cx);
@@ -63,6 +68,7 @@ impl Source {
                 let is_over = |rest: &Arriving| rest.incoming().is_end_stream();
                 first.is_none() && rest.as_ref().is_none_or(is_over)
             }
+            Self::Torn(_) => false,
             Self::Local(script) => script.is_over(),
             Self::Gone => true,
         }
@@ -289,6 +295,7 @@ impl Metered {
                 let rest = rest.unwrap_or(Some(0));
                 rest.map_or_else(SizeHint::default, |rest| SizeHint::with_exact(first + rest))
             }
+            Source::Torn(_) => SizeHint::default(),
             Source::Local(script) => script.size_hint(),
             Source::Gone => SizeHint::with_exact(0),
         }

@@ -235,3 +235,26 @@ async fn who_leaves_between_two_tries_is_not_charged_for_the_one_that_never_left
     assert_eq!(receipt.usage_state, UsageState::None);
     rig.stop(&[receipt]).await;
 }
+
+#[tokio::test]
+async fn a_failed_answer_that_broke_off_is_not_told_as_complete() {
+    let breaking = upstream(|mut stream| async move {
+        Got::read(&mut stream).await?;
+        let head = "HTTP/1.1 529 Overloaded\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+        let half = chunk(r#"{"type":"error","#);
+        stream.write_all(&[head.as_bytes(), &half].concat()).await?;
+        // And closes.
+        Ok(())
+    })
+    .await;
+    // Nobody else is there, but that is known only after the first has failed.
+    let mut rig = routed(breaking, breaking, &["b/x", "nobody/x"]).await;
+    let answer = rig.exchange(call()).await;
+    assert_eq!(answer.status(), 529);
+    let ends = answer.body.ends_with(b"0\r\n\r\n");
+    assert!(!ends, "a chunked body that ends says that it is complete");
+    let receipt = rig.receipt().await;
+    let ended = receipt.attempts.last().map(|one| one.ended);
+    assert_eq!(ended, Some(AttemptEnd::Broken), "{receipt:#?}");
+    rig.stop(&[receipt]).await;
+}

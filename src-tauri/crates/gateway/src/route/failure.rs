@@ -50,23 +50,32 @@ impl Begun {
         let (parts, mut arriving) = answer.into_parts();
         let mut kept = BytesMut::new();
         let until = Instant::now() + PATIENCE;
+        let mut is_torn = false;
         while kept.len() < KEPT
-            && let Ok(Some(Ok(frame))) = tokio::time::timeout_at(until, next(&mut arriving)).await
+            && let Ok(Some(next)) = tokio::time::timeout_at(until, next(&mut arriving)).await
         {
+            let Ok(frame) = next else {
+                is_torn = true;
+                break;
+            };
             kept.extend_from_slice(frame.data_ref().unwrap_or(&Bytes::new()));
         }
         let kept = kept.freeze();
-        let reading = eyes.read(&parts, &kept, End::Complete);
-        let rest = match arriving.incoming().is_end_stream() {
-            false => Some(arriving),
+        let is_whole = !is_torn && arriving.incoming().is_end_stream();
+        let end = if is_whole { End::Complete } else { End::Broken };
+        let reading = eyes.read(&parts, &kept, end);
+        let first = Some(Frame::data(kept));
+        let source = if is_torn {
+            Source::Torn(first)
+        } else if is_whole {
             // What it came over may carry another.
-            true => {
-                arriving.release();
-                None
-            }
+            arriving.release();
+            Source::Begun(first, None)
+        } else {
+            Source::Begun(first, Some(arriving))
         };
         let failure = Some(reading.map_or(Came::ToNothing, Came::of));
-        Self { parts, source: Source::Begun(Some(Frame::data(kept)), rest), failure }
+        Self { parts, source, failure }
     }
 
     /// An answer that promises well: its first piece, which may still say that it failed.
