@@ -4,7 +4,7 @@
 use meter::Money;
 use meter::price::{self, Book, Query};
 use meter::receipt::{CostState, Receipt, ReportedCost, UsageState};
-use meter::usage::UsageLine;
+use meter::usage::{Factor, UsageLine};
 
 /// Rates what was used and writes it on the receipt, whose other fields are complete.
 pub(crate) fn value(
@@ -57,4 +57,14 @@ pub(crate) fn value(
     receipt.currency = valuation.currency;
     receipt.cost_state = valuation.state;
     receipt.book_hash = Some(book.hash().into());
+}
+
+/// Whether a call with this receipt costs nothing, whatever it used and however long it took.
+pub(crate) fn is_free(receipt: &Receipt, book: &Book, host: &str) -> bool {
+    let mut scratch = receipt.clone();
+    // Much of anything, for an hour: without the user's own price for its server it is no charge.
+    (scratch.usage_state, scratch.latency_ms) = (UsageState::Reported, 3_600_000);
+    let line = UsageLine::reported(Factor::InputText, 1_000_000);
+    value(&mut scratch, book, host, &[line], None);
+    receipt.billing.is_free_of_charge() && scratch.cost_state == CostState::Free
 }

@@ -102,9 +102,15 @@ impl Tally {
         }
     }
 
+    /// Whether nobody charges for the present try, whatever it used.
+    fn is_free(&self) -> bool {
+        valuation::is_free(&self.receipt, &self.call.snapshot.book, &self.call.host)
+    }
+
     fn weighed(&self, came: Came) -> Weighed {
         let reading = match came {
-            Came::ToNothing => return Weighed { cost: Some(Money::ZERO), ..Weighed::default() },
+            Came::ToNothing => return Weighed::nothing(),
+            Came::Unknown if self.is_free() => return Weighed::nothing(),
             Came::Unknown => return Weighed::default(),
             Came::To(reading) => *reading,
         };
@@ -151,6 +157,12 @@ struct Weighed {
     known: Money,
     tokens: Option<u64>,
     lines: Vec<Line>,
+}
+
+impl Weighed {
+    fn nothing() -> Self {
+        Self { cost: Some(Money::ZERO), ..Self::default() }
+    }
 }
 
 impl Tries {
