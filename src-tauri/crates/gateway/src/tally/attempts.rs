@@ -55,7 +55,6 @@ impl Tally {
         receipt.upstream.clone_from(&to.upstream);
         receipt.key.clone_from(&to.key);
         (receipt.format, receipt.kind, receipt.billing) = (to.format, to.kind, to.billing);
-        receipt.assisted = false;
         self.call.host = host.into();
         self.tries.get_or_insert_default().chosen = chosen;
     }
@@ -97,6 +96,8 @@ impl Tally {
 
     /// A try is under way.
     pub(crate) fn trying(&mut self) {
+        // Until here it says how the answer at hand was asked for.
+        self.receipt.assisted = false;
         if let Some(tries) = &mut self.tries {
             tries.is_between = false;
         }
