@@ -113,7 +113,9 @@ pub(super) fn head_for(
 
 /// Writes a route that a path names as one segment, where an SDK made two of it.
 pub(super) fn join_route_in_path(parts: &mut Parts) {
-    let joined = parts.uri.to_string().replacen("/models/route/", "/models/route%2F", 1);
+    let whole = parts.uri.to_string();
+    let (path, query) = whole.split_at(whole.find('?').unwrap_or(whole.len()));
+    let joined = path.replacen("/models/route/", "/models/route%2F", 1) + query;
     if let Ok(uri) = Uri::try_from(joined) {
         parts.uri = uri;
     }
@@ -178,6 +180,18 @@ mod tests {
         );
         assert_eq!(path_with("/v1beta/models", "m"), None);
         assert_eq!(path_with("/v1beta/models/x", "m"), None);
+    }
+
+    #[test]
+    fn a_route_is_joined_in_the_path_and_nowhere_else() {
+        let joined = |uri: &str| {
+            let mut parts = http::Request::get(uri).body(()).unwrap().into_parts().0;
+            join_route_in_path(&mut parts);
+            parts.uri.to_string()
+        };
+        assert_eq!(joined("/v1/models/route/a:b?x=1"), "/v1/models/route%2Fa:b?x=1");
+        let elsewhere = "/v1/models/route%2Fa:b?see=/models/route/c";
+        assert_eq!(joined(elsewhere), elsewhere);
     }
 
     #[test]
