@@ -11,6 +11,7 @@ use meter::provider::{Provider, Route};
 use meter::receipt::AttemptEnd;
 use meter::route::{Family, NamedRoute, Target};
 use meter::{Receipt, Timestamp};
+use tokio_util::sync::CancellationToken;
 
 use super::Prices;
 use super::failure::{Begun, Eyes, asked_to_wait};
@@ -264,6 +265,17 @@ enum Gone {
     Fault(Fault),
 }
 
+/// Does this until the pass is revoked and what runs under it cut.
+async fn unless_cut<T>(
+    cut: Option<&CancellationToken>,
+    work: impl Future<Output = T>,
+) -> Result<T, Fault> {
+    match cut {
+        Some(cut) => cut.run_until_cancelled(work).await.ok_or(Fault::PassCut),
+        None => Ok(work.await),
+    }
+}
+
 impl<'a> Journey<'a> {
     async fn make(mut self) -> Response<Body> {
         let Some(mut leg) = self.next() else { return self.nobody().await };
@@ -275,8 +287,12 @@ impl<'a> Journey<'a> {
                     let failed = self.weigh(ended, &gone);
                     let Some(next) = self.next() else { return self.give_up(leg, gone).await };
                     self.tally().note_failed(failed);
-                    tokio::time::sleep(next.wait).await;
                     leg = next;
+                    let cut = self.tally().pass_cut();
+                    let waiting = tokio::time::sleep(leg.wait);
+                    if let Err(fault) = unless_cut(cut.as_ref(), waiting).await {
+                        return self.over(&leg, fault).await;
+                    }
                 }
             }
         }
@@ -428,15 +444,23 @@ impl<'a> Journey<'a> {
             if self.steps.is_empty() {
                 return Outcome::Answer(Begun::unread(answer));
             }
-            let begun = Begun::failed(answer, self.eyes(leg)).await;
-            return Outcome::Failed(AttemptEnd::Refused, Gone::Answer(begun));
+            let beginning = Begun::failed(answer, self.eyes(leg));
+            return match unless_cut(cut.as_ref(), beginning).await {
+                Ok(begun) => Outcome::Failed(AttemptEnd::Refused, Gone::Answer(begun)),
+                Err(fault) => Outcome::Over(fault),
+            };
         }
         if !answer.status().is_success() || self.steps.is_empty() {
             self.stage.snapshot.routes.experience.answered(leg.target);
             return Outcome::Answer(Begun::unread(answer));
         }
         let until = (left + patience).into();
-        match Begun::promising(answer, self.eyes(leg), until).await {
+        let beginning = Begun::promising(answer, self.eyes(leg), until);
+        let begun = match unless_cut(cut.as_ref(), beginning).await {
+            Ok(begun) => begun,
+            Err(fault) => return Outcome::Over(fault),
+        };
+        match begun {
             Err(fault) => self.failed(leg, fault),
             Ok(begun) if begun.failure.is_some() => {
                 self.mark_failed(leg, None);
