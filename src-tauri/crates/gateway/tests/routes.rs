@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use gateway::listener::Limits;
 use meter::Money;
+use meter::provider::Hosting;
 use meter::receipt::{AttemptEnd, CostState, Status, UsageState};
 use meter::route::{Failover, Family, NamedRoute};
 use rig::{Rig, STREAM, chunk, json, keyless, post, upstream};
@@ -256,5 +257,41 @@ async fn a_failed_answer_that_broke_off_is_not_told_as_complete() {
     let receipt = rig.receipt().await;
     let ended = receipt.attempts.last().map(|one| one.ended);
     assert_eq!(ended, Some(AttemptEnd::Broken), "{receipt:#?}");
+    rig.stop(&[receipt]).await;
+}
+
+#[tokio::test]
+async fn a_lost_try_at_the_users_own_server_costs_nothing() {
+    let silent = upstream(|mut stream| async move {
+        Got::read(&mut stream).await?;
+        // And closes.
+        Ok(())
+    })
+    .await;
+    let good = answering(whole(2000, 100)).await;
+    let targets = ["local/x".to_owned(), format!("anthropic/{MODEL}")];
+    let targets = targets.iter().map(|target| target.parse().expect("a target")).collect();
+    let failover = Failover { tries: Some(2), ..Failover::default() };
+    let route = NamedRoute { name: "r".into(), targets, profile: None, failover, is_enabled: true };
+    let mut rig = Rig::with(Limits::default(), |snapshot| {
+        let places = [("up", good), ("anthropic", good), ("local", silent)];
+        for (id, at) in places {
+            let mut provider = keyless(id, &format!("http://{at}"));
+            provider.speaks = vec![Family::Anthropic];
+            if id == "local" {
+                provider.hosting = Hosting::Local;
+            }
+            snapshot.providers.insert(provider);
+        }
+        snapshot.routes.experience.watch([&route].into_iter());
+        snapshot.routes.named.push(Arc::new(route));
+    })
+    .await;
+    assert_eq!(rig.exchange(call()).await.status(), 200);
+    let receipt = rig.receipt().await;
+    let costs: Vec<_> = receipt.attempts.iter().map(|one| one.cost).collect();
+    // 2000 × $3 and 100 × $15 a million.
+    assert_eq!(costs, [Some(Money::ZERO), dollars("0.0075")]);
+    assert_eq!((receipt.cost, receipt.note.as_deref()), (dollars("0.0075"), None));
     rig.stop(&[receipt]).await;
 }
