@@ -2051,7 +2051,7 @@ export type Versus = {
 	model: string,
 	/**
 	 *  What the same usage would have cost there, at the prices of its days; `null`: not all of
-	 *  it has a price there, or there were too many requests to rate them.
+	 *  it has a price there, there were too many requests to rate, or some were pruned.
 	 */
 	cost: Money | null,
 	/**  The part of it that has a price there, where not all has. */

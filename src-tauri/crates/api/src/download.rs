@@ -16,11 +16,11 @@ use store::Questions;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::export::ExportForm;
 use crate::problem::{Code, Problem};
 use crate::query::Query;
 use crate::question;
 use crate::readers::Readers;
+use crate::remains;
 
 /// How many rows there will be, for those who show progress; absent where nobody knows.
 const ROWS: HeaderName = HeaderName::from_static("x-tollgate-rows");
@@ -89,10 +89,7 @@ fn write(
     let (send, runtime) = (out.send.clone(), out.runtime.clone());
     let written = reader.and_then(|ledger| {
         // Whoever asked may be gone by now, which the first bytes find out.
-        let _ = rows.send(match query.form {
-            ExportForm::Requests => Some(ledger.count(&query.filter)?),
-            ExportForm::Hourly => None,
-        });
+        let _ = rows.send(remains::rows(&ledger, query)?);
         let go_on = || match send.is_closed() {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),

@@ -30,6 +30,7 @@ pub mod prune;
 pub mod query;
 pub mod question;
 pub mod readers;
+mod remains;
 pub mod report;
 pub mod reprice;
 pub mod router;

@@ -10,6 +10,7 @@ use crate::answer::{Figures, Period, Row};
 use crate::problem::{Code, Problem};
 use crate::query::{By, Query, by_word};
 use crate::question::{dimensions, figures, tells_use};
+use crate::remains;
 
 /// The answer to `performance`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
@@ -154,7 +155,7 @@ fn rates(
     let last = ledger.usage(&last, None, None)?.totals;
     let begin = match filter.from {
         Some(from) => Some(from),
-        None => ledger.requests_after(filter, None, 1)?.first().map(|one| one.id.minted_at()),
+        None => remains::begin(ledger, filter)?,
     };
     let end = filter.to.map_or(now.millis(), |to| to.millis().min(now.millis()));
     let length = begin.map_or(0, |begin| end - begin.millis());

@@ -18,6 +18,7 @@ use crate::hourly;
 use crate::period::{self, Granularity};
 use crate::problem::{Code, Problem};
 use crate::query::{By, Query, by_word};
+use crate::remains;
 use crate::units::units;
 use crate::workbook::{self, Unwritten};
 
@@ -115,8 +116,8 @@ fn edges(
 ) -> Result<Vec<Timestamp>, Problem> {
     let from = match query.filter.from {
         Some(from) => from,
-        None => match ledger.requests_after(&query.filter, None, 1)?.first() {
-            Some(oldest) => oldest.id.minted_at(),
+        None => match remains::begin(ledger, &query.filter)? {
+            Some(begin) => begin,
             None => return Ok(Vec::new()),
         },
     };

@@ -21,6 +21,7 @@ use crate::period::Granularity;
 use crate::problem::Problem;
 use crate::query::{By, Query};
 use crate::question;
+use crate::remains;
 
 /// Rows of a sheet with its heading; Excel knows no more.
 const MOST_ROWS: u32 = 1_048_576;
@@ -92,7 +93,13 @@ pub(crate) fn make(
     if let Some(scratch) = scratch {
         book.set_tempdir(scratch)?;
     }
-    summary(book.add_worksheet().set_name("Summary")?, &style, query, now, &by_model)?;
+    let pruned = match query.form {
+        ExportForm::Requests => remains::cut(ledger, &query.filter)?,
+        // Sums are all there.
+        ExportForm::Hourly => None,
+    };
+    let about = About { query, now, pruned };
+    summary(book.add_worksheet().set_name("Summary")?, &style, &about, &by_model)?;
     table(book.add_worksheet().set_name("By model")?, &style, "model", &by_model)?;
     table(book.add_worksheet().set_name("By day")?, &style, "day", &by_day)?;
     let factors: Vec<Factor> = by_model.totals.factors.keys().cloned().collect();
@@ -197,11 +204,18 @@ fn count(
     Ok(())
 }
 
+/// What a summary is about.
+struct About<'a> {
+    query: &'a Query,
+    now: Timestamp,
+    /// Before which instant receipts are missing in the list.
+    pruned: Option<Timestamp>,
+}
+
 fn summary(
     sheet: &mut Worksheet,
     style: &Style,
-    query: &Query,
-    now: Timestamp,
+    &About { query, now, pruned }: &About<'_>,
     usage: &Usage,
 ) -> Result<(), XlsxError> {
     sheet.set_column_width(0, 28)?.set_column_width(1, 32)?.set_column_width(2, 32)?;
@@ -218,8 +232,12 @@ fn summary(
         ("Written".into(), Value::Own(text(Some(now), ""))),
         ("By".into(), Value::Own(format!("Tollgate {}", env!("CARGO_PKG_VERSION")))),
         ("Requests".into(), Value::Whole(totals.requests)),
-        ("Cost, USD".into(), totals.cost.map_or(Value::Absent, Value::Money)),
     ];
+    if pruned.is_some() {
+        let missing = format!("receipts from before {}", text(pruned, ""));
+        rows.push(("Pruned, in sums only".into(), Value::Own(missing)));
+    }
+    rows.push(("Cost, USD".into(), totals.cost.map_or(Value::Absent, Value::Money)));
     for (currency, cost) in &totals.other_costs {
         rows.push((format!("Cost, {currency}"), Value::Money(*cost)));
     }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use store::{Filter, Questions, Standing};
 
 use crate::problem::Problem;
+use crate::remains;
 
 /// Receipts that one answer rates. More are for a shorter period.
 const MOST_RECEIPTS: u64 = 200_000;
@@ -46,7 +47,7 @@ pub struct Versus {
     /// The paid model: `provider/model`.
     pub model: String,
     /// What the same usage would have cost there, at the prices of its days; `null`: not all of
-    /// it has a price there, or there were too many requests to rate them.
+    /// it has a price there, there were too many requests to rate, or some were pruned.
     pub cost: Option<Money>,
     /// The part of it that has a price there, where not all has.
     pub subtotal: Option<Money>,
@@ -105,7 +106,9 @@ impl Versus {
             versus.count(book, &receipt, paid, &mut sum);
             ControlFlow::Continue(())
         })?;
-        let is_whole = versus.unpriced == 0 && !versus.too_many;
+        // Sums cannot be rated.
+        let is_pruned = remains::cut(ledger, filter)?.is_some();
+        let is_whole = versus.unpriced == 0 && !versus.too_many && !is_pruned;
         versus.cost = sum.filter(|_| is_whole);
         versus.subtotal = sum.filter(|_| !is_whole && versus.requests > versus.unpriced);
         Ok(versus)

@@ -18,11 +18,11 @@ use store::free_bytes;
 use super::job::{ExportJob, ExportOrder, ExportStatus};
 use super::shelf::{Shelf, part_of, path_of, private_file, private_folder};
 use crate::download;
-use crate::export::ExportForm;
 use crate::problem::{Code, Problem};
 use crate::query::Query;
 use crate::question;
 use crate::readers::OpenReader;
+use crate::remains;
 use crate::router::Clock;
 
 /// Exports that are made at the same time.
@@ -328,11 +328,8 @@ impl Workshop {
             return Err(Unmade::Stopped);
         }
         let ledger = (self.open)().map_err(|error| refused(error.into()))?;
-        if under_way.query.form == ExportForm::Requests {
-            let expected = ledger.count(&under_way.query.filter);
-            let expected = expected.map_err(|error| refused(error.into()))?;
-            *under_way.expected() = Some(expected);
-        }
+        let expected = remains::rows(&ledger, &under_way.query);
+        *under_way.expected() = expected.map_err(|error| refused(error.into()))?;
         private_folder(&self.folder).map_err(failed)?;
         let file = private_file(&part_of(&self.folder, id)).map_err(failed)?;
         let out = Watched { file, folder: &self.folder, under_way, unseen: LOOK };

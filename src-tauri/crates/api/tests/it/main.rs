@@ -6,6 +6,7 @@ mod export;
 mod exports;
 mod openapi;
 mod passes;
+mod pruned;
 mod questions;
 mod report;
 mod reprice;
