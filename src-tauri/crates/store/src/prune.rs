@@ -8,11 +8,13 @@ use rusqlite::{Connection, params};
 use crate::books::Books;
 use crate::error::StoreError;
 use crate::ledger::Ledger;
+use crate::names::Glossary;
 use crate::pack::UnpackError;
 use crate::questions::Questions;
 use crate::receipt_row::{self, Lanes};
 use crate::rollup::Span;
 use crate::seal::{Sealed, SealsLeft};
+use crate::standing::Standing;
 use crate::{names, upkeep};
 
 /// The youngest receipts always stay: budgets, alerts and jobs that are still awaited ask for
@@ -25,15 +27,18 @@ const PAGES_AT_ONCE: i64 = 256;
 
 pub(crate) const PRUNED: &str = "SELECT max(day) FROM pruned";
 pub(crate) const OLDEST: &str = "SELECT ordinal, lane, cost, detail FROM receipt
-    WHERE ordinal < ?1 ORDER BY ordinal LIMIT ?2";
+    WHERE ordinal < ?1
+    AND NOT EXISTS (SELECT 1 FROM reservation WHERE reservation.ordinal = receipt.ordinal)
+    ORDER BY ordinal LIMIT ?2";
+/// A receipt whose cost nobody knows stays with what budgets set aside for it: a total counts it.
+pub(crate) const RESERVED: &str = "SELECT receipt.ordinal, lane, cost, detail
+    FROM reservation CROSS JOIN receipt USING (ordinal) WHERE reservation.ordinal < ?1";
 const ANY_BEFORE: &str = "SELECT EXISTS (SELECT 1 FROM receipt WHERE ordinal < ?1)";
 const AWAITED: &str = "SELECT count(*) FROM awaited WHERE ordinal >= ?1 AND ordinal < ?2";
 const FORGET_AWAITED: &str = "DELETE FROM awaited WHERE ordinal < ?1";
-pub(crate) const REMOVE: [&str; 3] = [
-    "DELETE FROM settlement WHERE ordinal = ?1",
-    "DELETE FROM reservation WHERE ordinal = ?1",
-    "DELETE FROM receipt WHERE ordinal = ?1",
-];
+pub(crate) const FORGET_RESERVATION: &str = "DELETE FROM reservation WHERE ordinal = ?1";
+pub(crate) const REMOVE: [&str; 2] =
+    ["DELETE FROM settlement WHERE ordinal = ?1", "DELETE FROM receipt WHERE ordinal = ?1"];
 pub(crate) const REMOVE_TAG: &str =
     "DELETE FROM tag WHERE name = ?1 AND value = ?2 AND ordinal = ?3";
 const FREE_PAGES: &str = "PRAGMA freelist_count";
@@ -75,6 +80,35 @@ fn is_summed_up(db: &Connection, day: i64) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// What was set aside for receipts from before an ordinal.
+#[derive(Default)]
+struct Reservations {
+    /// Those that count, for nobody knows the cost.
+    counting: u64,
+    /// Those of receipts whose cost is known by now, or that cannot be read.
+    over: Vec<i64>,
+}
+
+fn reservations(
+    db: &Connection,
+    glossary: &Glossary,
+    end: i64,
+) -> Result<Reservations, StoreError> {
+    let mut lanes = Lanes::default();
+    lanes.refresh(db)?;
+    let mut found = Reservations::default();
+    let mut rows = db.prepare_cached(RESERVED)?;
+    let mut rows = rows.query([end])?;
+    while let Some(row) = rows.next()? {
+        match receipt_row::read(row, db, glossary, &lanes) {
+            Ok(receipt) if Standing::of(&receipt).cost.is_none() => found.counting += 1,
+            Ok(_) | Err(UnpackError::Damaged) => found.over.push(row.get(0)?),
+            Err(error @ UnpackError::Sqlite(_)) => return Err(error.into()),
+        }
+    }
+    Ok(found)
+}
+
 impl Questions {
     /// Before which instant receipts were pruned, if any were.
     pub fn pruned_before(&self) -> Result<Option<Timestamp>, StoreError> {
@@ -93,14 +127,17 @@ impl Questions {
         let day = end(&self.db, before, now)?;
         const COUNT: &str = "SELECT count(*) FROM receipt WHERE ordinal < ?1";
         let count: i64 = self.db.query_row(COUNT, [first_ordinal(day)], |row| row.get(0))?;
-        Ok((Timestamp::from_millis(Span::Day.start_ms(day)), count.unsigned_abs()))
+        let kept = reservations(&self.db, &self.glossary, first_ordinal(day))?.counting;
+        let before = Timestamp::from_millis(Span::Day.start_ms(day));
+        Ok((before, count.unsigned_abs().saturating_sub(kept)))
     }
 }
 
 impl Ledger {
     /// Removes receipts from before an instant, whole UTC days of them, a few hundred at a time,
-    /// and gives their space back; says before which instant. Sums stay as they are. Receipts
-    /// are recorded in between, and what a crash leaves undone the next start does.
+    /// and gives their space back; says before which instant. Sums stay as they are, and so do
+    /// receipts of unknown cost that budgets have set something aside for. Receipts are recorded
+    /// in between, and what a crash leaves undone the next start does.
     ///
     /// # Errors
     /// When they are too young, not summed up, or belong to jobs that are still awaited.
@@ -112,6 +149,9 @@ impl Ledger {
             books.db.execute("DELETE FROM pruned", [])?;
             books.db.execute("INSERT INTO pruned VALUES (?1)", [day])?;
             books.db.execute(FORGET_AWAITED, [first_ordinal(day)])?;
+            for ordinal in reservations(&books.db, &books.glossary, first_ordinal(day))?.over {
+                books.db.prepare_cached(FORGET_RESERVATION)?.execute([ordinal])?;
+            }
             Ok(day)
         })?;
         while self.write(step)? == SealsLeft::Some {}

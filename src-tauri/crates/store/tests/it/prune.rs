@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use meter::Timestamp;
+use meter::{Money, Timestamp};
 use store::{Busiest, Dimension, Filter, Ledger, Questions, StoreError};
 
 use crate::made::{START, chat, id};
@@ -148,4 +148,33 @@ fn a_peak_is_not_exact_where_a_busier_quarter_was_pruned() {
         let kept = Filter { from: Some(at(6)), ..filter };
         assert_eq!(peaks(&kept), (first(true), Some(true)), "{kept:?}");
     }
+}
+
+#[test]
+fn what_was_set_aside_for_calls_of_unknown_cost_is_still_counted() {
+    let home = tempfile::tempdir().unwrap();
+    let calls = [(3, None), (4, Some(Money::from_attos(7))), (5, None), (100, None)];
+    record(
+        home.path(),
+        calls.into_iter().enumerate().map(|(n, (day, cost))| {
+            let mut receipt = chat(id(day * DAY, n as u16), 1);
+            receipt.cost = cost;
+            receipt.reserved = (day != 5).then_some(Money::from_attos(1000 + i128::from(day)));
+            receipt
+        }),
+    );
+    let set_aside = || {
+        let reserved = Questions::open(home.path()).unwrap().reserved(&Filter::default()).unwrap();
+        reserved.iter().map(|one| one.amount.attos()).collect::<Vec<_>>()
+    };
+    assert_eq!(set_aside(), [1003, 1100]);
+    let (_, removable) = Questions::open(home.path()).unwrap().prunable(at(10), at(140)).unwrap();
+    assert_eq!(removable, 2);
+    let ledger = Ledger::open(home.path()).unwrap();
+    ledger.prune(at(10), at(140)).unwrap();
+    ledger.close(Duration::from_secs(10));
+    assert_eq!(set_aside(), [1003, 1100]);
+    let questions = Questions::open(home.path()).unwrap();
+    assert_eq!(questions.requests(&Filter::default(), None, 10).unwrap().len(), 2);
+    assert!(questions.verify().unwrap().is_sound());
 }
