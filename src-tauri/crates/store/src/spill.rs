@@ -73,8 +73,10 @@ impl Spill {
         Ok((receipts, Some(at)))
     }
 
-    /// Removes the file: all of it is in the ledger.
+    /// Removes the file: all of it is in the ledger. It is emptied first, for one that cannot be
+    /// removed would be read again by the next start, which counts anew what was pruned since.
     pub(crate) fn clear(&mut self) -> io::Result<()> {
+        OpenOptions::new().write(true).open(&self.path)?.set_len(0)?;
         std::fs::remove_file(&self.path)?;
         self.len = 0;
         Ok(())
