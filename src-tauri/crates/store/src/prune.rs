@@ -5,7 +5,7 @@
 use meter::Timestamp;
 use rusqlite::{Connection, params};
 
-use crate::books::Books;
+use crate::books::{Books, SEALED_AT_ONCE};
 use crate::error::StoreError;
 use crate::ledger::Ledger;
 use crate::names::Glossary;
@@ -15,7 +15,7 @@ use crate::receipt_row::{self, Lanes};
 use crate::rollup::Span;
 use crate::seal::{Sealed, SealsLeft};
 use crate::standing::Standing;
-use crate::{names, upkeep};
+use crate::{names, seal, upkeep};
 
 /// The youngest receipts always stay: budgets, alerts and jobs that are still awaited ask for
 /// those of a month, whatever zone it is counted in.
@@ -143,6 +143,12 @@ impl Ledger {
     /// When they are too young, not summed up, or belong to jobs that are still awaited.
     pub fn prune(&self, before: Timestamp, now: Timestamp) -> Result<Timestamp, StoreError> {
         while self.write(upkeep::catch_up)? == SealsLeft::Some {}
+        // Where nothing came in since, nothing has sealed the last days.
+        let day = self.write(move |books| end(&books.db, before, now))?;
+        let over_ms = Span::Day.start_ms(day + 1);
+        while self.write(move |books| Ok(seal::seal(books, over_ms, SEALED_AT_ONCE)?))?
+            == SealsLeft::Some
+        {}
         let day = self.write(move |books| {
             let day = end(&books.db, before, now)?.max(first_day(&books.db)?.unwrap_or(0));
             is_summed_up(&books.db, day)?;

@@ -178,3 +178,15 @@ fn what_was_set_aside_for_calls_of_unknown_cost_is_still_counted() {
     assert_eq!(questions.requests(&Filter::default(), None, 10).unwrap().len(), 2);
     assert!(questions.verify().unwrap().is_sound());
 }
+
+#[test]
+fn a_ledger_that_nothing_came_into_since_can_be_pruned() {
+    let home = tempfile::tempdir().unwrap();
+    record(home.path(), [chat(id(3 * DAY, 0), 1)]);
+    let ledger = Ledger::open(home.path()).unwrap();
+    ledger.prune(at(10), at(140)).unwrap();
+    ledger.close(Duration::from_secs(10));
+    let questions = Questions::open(home.path()).unwrap();
+    assert_eq!(questions.requests(&Filter::default(), None, 10).unwrap(), []);
+    assert_eq!(usage(home.path(), &Filter::default()).totals.requests, 1);
+}
