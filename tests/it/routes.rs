@@ -142,8 +142,8 @@ fn when_all_targets_fail_the_last_answer_comes_unchanged_or_a_no_in_the_clients_
     let receipts = gate.receipts_of(5);
     let tries = [("standin+garbage", "broken"), ("x", "unreachable")];
     assert_eq!(models(&receipts[2]), pairs(&tries));
-    // Nobody knows what the one that broke off will be billed for.
-    assert_eq!((&receipts[2]["cost"], &receipts[2]["status"]), (&Value::Null, &json!("error")));
+    // The one that broke off ran at the user's own server, and nobody bills that.
+    assert_eq!((&receipts[2]["cost"], &receipts[2]["status"]), (&json!("0"), &json!("error")));
     assert_eq!(
         (&receipts[3]["status"], &receipts[3]["route"]),
         (&json!("denied"), &json!("nobody"))
