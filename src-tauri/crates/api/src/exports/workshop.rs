@@ -37,6 +37,9 @@ const SPARE: u64 = 64 << 20;
 /// Bytes between two looks at how much room there is.
 const LOOK: u64 = 8 << 20;
 
+/// Rows between two looks: a workbook's go into temporary files in the same folder first.
+const ROWS_A_LOOK: u64 = 4096;
+
 /// Makes exports, and keeps them for a while.
 pub struct Workshop {
     folder: PathBuf,
@@ -333,9 +336,11 @@ impl Workshop {
         private_folder(&self.folder).map_err(failed)?;
         let file = private_file(&part_of(&self.folder, id)).map_err(failed)?;
         let out = Watched { file, folder: &self.folder, under_way, unseen: LOOK };
+        let mut is_full = false;
         let go_on = || {
-            under_way.rows.fetch_add(1, Ordering::Relaxed);
-            match under_way.is_stopped() {
+            let rows = under_way.rows.fetch_add(1, Ordering::Relaxed);
+            is_full |= rows.is_multiple_of(ROWS_A_LOOK) && !has_room(&self.folder);
+            match under_way.is_stopped() || is_full {
                 true => ControlFlow::Break(()),
                 false => ControlFlow::Continue(()),
             }
@@ -343,7 +348,10 @@ impl Workshop {
         let (query, scratch) = (&under_way.query, Some(&*self.folder));
         let out = BufWriter::new(out);
         let made = question::export(&ledger, query, under_way.ordered_at, out, scratch, go_on);
-        let out = made.map_err(refused)?.map_err(failed)?;
+        let out = made.map_err(refused)?.map_err(|error| match is_full {
+            true => failed(io::ErrorKind::StorageFull.into()),
+            false => failed(error),
+        })?;
         let out = out.into_inner().map_err(|error| failed(error.into_error()))?;
         out.file.sync_all().map_err(failed)
     }
@@ -416,6 +424,11 @@ fn said(error: &io::Error) -> String {
     }
 }
 
+/// Whether an export may grow; where the system does not say, it may.
+fn has_room(folder: &Path) -> bool {
+    free_bytes(folder).is_none_or(|free| free >= SPARE)
+}
+
 /// The file, which counts what is written, ends when it is told to, and leaves the ledger room.
 struct Watched<'a> {
     file: File,
@@ -432,7 +445,7 @@ impl Write for Watched<'_> {
         }
         if self.unseen >= LOOK {
             self.unseen = 0;
-            if free_bytes(self.folder).is_some_and(|free| free < SPARE) {
+            if !has_room(self.folder) {
                 return Err(io::ErrorKind::StorageFull.into());
             }
         }
