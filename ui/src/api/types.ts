@@ -424,9 +424,15 @@ export type Deployment = {
 	busy_percent: number | null,
 	/**  What an hour costs; `null`: no price per hour was given. */
 	cost_per_hour: Money | null,
-	/**  What its running time came to at that price, each run at the price of its beginning. */
+	/**
+	 *  What its running time came to at that price, each run at the price of its beginning;
+	 *  `null`: not all of it has one in this currency.
+	 */
 	running_cost: Money | null,
-	/**  What its requests came to; `null`: not all of them have a price. */
+	/**
+	 *  What its requests came to; `null`: not all of them have a price, or the price per hour
+	 *  is not in US dollars.
+	 */
 	requests_cost: Money | null,
 	/**  Of these amounts. */
 	currency: Currency,

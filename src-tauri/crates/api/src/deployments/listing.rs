@@ -105,9 +105,11 @@ pub struct Deployment {
     pub busy_percent: Option<u8>,
     /// What an hour costs; `null`: no price per hour was given.
     pub cost_per_hour: Option<Money>,
-    /// What its running time came to at that price, each run at the price of its beginning.
+    /// What its running time came to at that price, each run at the price of its beginning;
+    /// `null`: not all of it has one in this currency.
     pub running_cost: Option<Money>,
-    /// What its requests came to; `null`: not all of them have a price.
+    /// What its requests came to; `null`: not all of them have a price, or the price per hour
+    /// is not in US dollars.
     pub requests_cost: Option<Money>,
     /// Of these amounts.
     pub currency: Currency,
@@ -452,11 +454,12 @@ impl<'a> Found<'a> {
         };
         let place = (&*self.server.id, self.priced_model());
         let per_hour = server_cost(sources.book, place, sources.now, HOUR_MS);
-        let running_cost = per_hour.and_then(|_| self.running_cost(sources.book));
+        let currency = per_hour.map_or(Currency::USD, |(_, currency)| currency);
+        let running_cost = per_hour.and_then(|_| self.running_cost(sources.book, currency));
         // Nothing spent is zero; nothing known is not.
         let is_known = figures.unpriced == 0 && figures.other_costs.is_empty();
-        let requests_cost = is_known.then_some((figures.cost, Currency::USD));
-        let here = running_cost.or(requests_cost);
+        let requests_cost = (is_known && currency == Currency::USD).then_some(figures.cost);
+        let here = running_cost.or(requests_cost).map(|cost| (cost, currency));
         let paid = query.versus.clone().or_else(|| self.rule?.versus.as_deref()?.parse().ok());
         let versus = paid.map(|paid: PaidModel| {
             let filter = self.filter(&of_servers(&query.filter, std::iter::empty()));
@@ -488,9 +491,9 @@ impl<'a> Found<'a> {
             gpu_seconds: self.gpu_ms().map(|ms| ms / 1000),
             busy_percent: driver.and_then(|driver| driver.busy_percent),
             cost_per_hour: per_hour.map(|(cost, _)| cost),
-            running_cost: running_cost.map(|(cost, _)| cost),
-            requests_cost: requests_cost.map(|(cost, _)| cost),
-            currency: per_hour.map_or(Currency::USD, |(_, currency)| currency),
+            running_cost,
+            requests_cost,
+            currency,
             versus: versus.transpose()?.map(|versus| versus.against(here)),
             page: self.page(),
         })
@@ -502,14 +505,14 @@ impl<'a> Found<'a> {
         self.model.as_deref().or_else(first).unwrap_or_default()
     }
 
-    /// What its running time came to.
-    fn running_cost(&self, book: &Book) -> Option<(Money, Currency)> {
+    /// What its running time came to in a currency; absent where some of it has a price in
+    /// another one, or none.
+    fn running_cost(&self, book: &Book, wanted: Currency) -> Option<Money> {
         let place = (&*self.server.id, self.priced_model());
-        let mut all = server_cost(book, place, Timestamp::default(), 0)
-            .map_or((Money::ZERO, Currency::USD), |(_, currency)| (Money::ZERO, currency));
+        let mut all = Money::ZERO;
         for (from, ms) in spans(self.runs.iter()) {
             let (cost, currency) = server_cost(book, place, Timestamp::from_millis(from), ms)?;
-            all = (all.0.checked_add(cost)?, currency);
+            all = all.checked_add(cost).filter(|_| currency == wanted)?;
         }
         Some(all)
     }

@@ -8,7 +8,7 @@ use api::deployments::{
 };
 use api::period::Here;
 use api::query::{Query, Question};
-use meter::price::Book;
+use meter::price::{Book, Overrides};
 use meter::provider::ServerStatus;
 use store::{Arrival, Run};
 
@@ -29,10 +29,20 @@ fn ask(
     board: &ServerBoard,
     parameters: &[(&str, &str)],
 ) -> api::deployments::Deployments {
+    ask_at(&Book::default(), office, plan, board, parameters)
+}
+
+fn ask_at(
+    book: &Book,
+    office: &Office,
+    plan: &DeploymentPlan,
+    board: &ServerBoard,
+    parameters: &[(&str, &str)],
+) -> api::deployments::Deployments {
     let here = Here { now: at(NOW), zone: chrono_tz::UTC };
     let query = Query::parse(Question::Deployments, parameters, here).expect("well-formed");
-    let (said, book) = (board.said(), Book::default());
-    let sources = Sources { plan, said: &said, book: &book, now: at(NOW) };
+    let said = board.said();
+    let sources = Sources { plan, said: &said, book, now: at(NOW) };
     deployments(&office.questions(), &query, sources).expect("the ledger answers")
 }
 
@@ -124,4 +134,35 @@ fn a_server_of_a_thousand_models_is_listed_with_those_first_that_run() {
         (&*answer.deployments[0].name, answer.deployments[0].busy_percent),
         ("lab/m0", Some(99))
     );
+}
+
+#[test]
+fn dollars_of_requests_are_not_shown_as_the_currency_of_the_price_per_hour() {
+    let office = Office::with(|receipts, begun| {
+        let mut receipt = begun("2026-11-20T10:00:00Z");
+        (receipt.provider, receipt.model) = ("lab".into(), Some("a".into()));
+        (receipt.cost, receipt.cost_state) =
+            (Some("0.5".parse().expect("money")), meter::receipt::CostState::Priced);
+        receipts.push(receipt);
+    });
+    let runs = vec![run("lab", "a", "10:00", "11:00", 1), run("lab", "a", "11:30", "12:30", 1)];
+    office.ledger.ran(runs, Arrival::default()).expect("it is written");
+    let servers = vec![server("lab", ServerStatus::Ollama, None)];
+    let plan = DeploymentPlan { servers, declared: Vec::new() };
+    let shown = |currency: &str| {
+        let list = Book::read("x", []).expect("a list");
+        let own = format!(
+            "[[price]]\nprovider = 'lab'\ncurrency = '{currency}'\n\
+             rates = {{ 'server.seconds' = '3/h' }}\n"
+        );
+        let own = Overrides::read(&own, &list, |_| true).expect("prices");
+        let answer = ask_at(&list.with(own), &office, &plan, &ServerBoard::default(), &[]);
+        let one = &answer.deployments[0];
+        assert_eq!(one.currency.to_string(), currency);
+        [one.running_cost, one.requests_cost].map(|cost| cost.map(|cost| cost.to_string()))
+    };
+    let some = |text: &str| Some(text.to_owned());
+    // Two hours at 3.
+    assert_eq!(shown("USD"), [some("6"), some("0.5")]);
+    assert_eq!(shown("EUR"), [some("6"), None]);
 }
