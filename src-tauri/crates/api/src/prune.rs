@@ -1,6 +1,6 @@
 //! Pruning: old receipts go, their sums stay. What there is to remove is shown first.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::Json;
 use axum::Router;
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::problem::{Code, Problem};
 use crate::query::{Query, Question};
+use crate::readers::stumbled;
 use crate::router::Desk;
 
 /// Which receipts to remove.
@@ -38,6 +39,9 @@ pub struct Pruned {
     pub receipts: u64,
 }
 
+/// Two would only stand in each other's way.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
 pub(crate) fn routes() -> Router<Desk> {
     Router::new().route("/api/v1/prune", post(prune))
 }
@@ -59,12 +63,20 @@ async fn prune(State(desk): State<Desk>, body: Bytes) -> Result<Json<Pruned>, Pr
             .hint("Send such as {\"older_than\":\"2y\"}.")
     })?;
     let (ledger, now) = (Arc::clone(&desk.ledger), (desk.clock)());
-    let done = desk.readers.ask(move |questions| {
-        let (before, receipts) = questions.prunable(before, now)?;
-        if order.remove {
-            ledger.prune(before, now)?;
-        }
-        Ok(Pruned { removed: order.remove, before, receipts })
-    });
-    done.await.map(Json)
+    let prunable = desk.readers.ask(move |questions| Ok(questions.prunable(before, now)?));
+    let (before, receipts) = prunable.await?;
+    if order.remove {
+        // It may take minutes: no turn of those who read is held meanwhile.
+        let removed = tokio::task::spawn_blocking(move || {
+            let Ok(_alone) = ONE_AT_A_TIME.try_lock() else {
+                let message = "receipts are being pruned already";
+                return Err(
+                    Problem::new(Code::Conflict, message).hint("Ask again when it is done.")
+                );
+            };
+            ledger.prune(before, now).map_err(Problem::from)
+        });
+        removed.await.unwrap_or_else(|_| Err(stumbled()))?;
+    }
+    Ok(Json(Pruned { removed: order.remove, before, receipts }))
 }
