@@ -201,18 +201,14 @@ impl StartArgs {
         // What is wrong is said here, in the words of the command line.
         self.filters.query(Question::Export, own.clone())?;
         let mut order: Map<String, Value> = Map::new();
-        order.insert("tz".to_owned(), zone().name().into());
         for (name, value) in own {
             order.insert(name.to_owned(), value.into());
         }
         for (name, value) in self.filters.parameters() {
-            if MANY.contains(&name) {
-                let values = order.entry(name).or_insert_with(|| json!([]));
-                values.as_array_mut().into_iter().for_each(|all| all.push(value.clone().into()));
-            } else {
-                order.insert(name.to_owned(), value.into());
-            }
+            let values = order.entry(name).or_insert_with(|| json!([]));
+            values.as_array_mut().into_iter().for_each(|all| all.push(value.clone().into()));
         }
+        order.entry("tz").or_insert_with(|| zone().name().into());
         let (home, order) = (home()?, Value::from(order));
         let sent = control::send_to_holder(&home, Method::POST, "/api/v1/exports", Some(&order));
         let (status, answer) = wait_for(sent)?.map_err(|error| {
@@ -226,22 +222,6 @@ impl StartArgs {
         Err(serde_json::from_value::<ErrorBody>(answer)?.error.into())
     }
 }
-
-/// Filters of which a receipt may have one of several.
-const MANY: [&str; 12] = [
-    "model",
-    "provider",
-    "key",
-    "pass",
-    "workspace",
-    "client",
-    "status",
-    "kind",
-    "technology",
-    "capability",
-    "id",
-    "tag",
-];
 
 /// Waits until it is over.
 fn follow(mut job: ExportJob) -> anyhow::Result<ExportJob> {
