@@ -2,6 +2,7 @@
 //! how many graphics processors, what they were used for and what that would have cost elsewhere.
 //! Pure but for the ledger: whoever asks servers and drivers puts what they say on the [`board`].
 
+mod answer;
 pub mod board;
 pub mod inquiry;
 pub mod listing;
@@ -11,10 +12,9 @@ mod running;
 mod tuning;
 mod versus;
 
+pub use self::answer::{Deployment, DeploymentState, DeploymentTotals, Deployments, GpusFrom};
 pub use self::board::{DriverReading, ServerBoard};
-pub use self::listing::{
-    Deployment, DeploymentState, DeploymentTotals, Deployments, GpusFrom, SERVED, deployments,
-};
+pub use self::listing::{SERVED, deployments};
 pub use self::resource::{ChangesDeployments, DeploymentChange, DeploymentDesk};
 pub use self::rule::{DeploymentPlan, DeploymentRule, OwnServer, canonical};
 pub use self::tuning::FineTuning;

@@ -9,8 +9,9 @@ use axum::http::{StatusCode, Uri};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 
+use super::answer::Deployments;
 use super::board::ServerBoard;
-use super::listing::{Deployments, Sources, deployments};
+use super::listing::{Sources, deployments};
 use super::rule::{DeploymentPlan, DeploymentRule};
 use crate::problem::{Code, Problem};
 use crate::query::Question;
