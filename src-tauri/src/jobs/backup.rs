@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use meter::Timestamp;
-use store::{Backup, Questions, backups, forget_backups};
+use store::{Backup, Questions, backups, forget_backups, is_copying};
 
 use crate::config::BackupPlan;
 use crate::home::Home;
@@ -41,6 +41,10 @@ async fn back_up_if_due(home: &Home, plan: &BackupPlan) -> anyhow::Result<Option
     let due = move || -> anyhow::Result<Option<Questions>> {
         let newest = backups(&folder)?.into_iter().next();
         if !is_due(newest.as_ref(), every, now()) || !has_changed(&at, newest.as_ref()) {
+            return Ok(None);
+        }
+        // Waiting for another's copy could not be ended when the program is.
+        if is_copying(&folder)? {
             return Ok(None);
         }
         let ledger = Questions::open(&at)?;

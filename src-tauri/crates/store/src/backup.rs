@@ -2,7 +2,7 @@
 //! schedule nor a command; both leave what was there before untouched until the new is whole.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -50,6 +50,8 @@ const LAST: &str = ".db";
 const TIME: &str = "%Y%m%dT%H%M%SZ";
 /// What follows a copy's name until it is whole.
 const PART: &str = ".part";
+/// Held in the folder of the copies by whoever makes one, and freed by any kind of death.
+const LOCK: &str = "lock";
 /// Room that a copy leaves on its disk, so that receipts can be written while it is made.
 const SPARE: u64 = 64 << 20;
 
@@ -68,12 +70,20 @@ pub fn backups(folder: &Path) -> Result<Vec<Backup>, StoreError> {
 
 /// Removes all copies in a folder but the newest, and what is left of those that broke off.
 pub fn forget_backups(folder: &Path, keep: usize) -> Result<(), StoreError> {
-    let remove =
-        |path: PathBuf| fs::remove_file(&path).map_err(|source| StoreError::Home { path, source });
+    let remove = |path: PathBuf| match fs::remove_file(&path) {
+        // Somebody else forgot it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done.map_err(|source| StoreError::Home { path, source }),
+    };
     for old in backups(folder)?.into_iter().skip(keep) {
         remove(old.path)?;
     }
+    if !folder.exists() {
+        return Ok(());
+    }
     let home = |source| StoreError::Home { path: folder.to_owned(), source };
+    // A part may be of a copy that is being made; whoever makes the next one sees to the rest.
+    let Some(_turn) = Turn::of_whoever_is_first(folder).map_err(home)? else { return Ok(()) };
     for (name, file) in entries(folder).map_err(home)? {
         let name = name.to_str().unwrap_or_default();
         // SQLite's own journal of a copy goes with it.
@@ -84,6 +94,49 @@ pub fn forget_backups(folder: &Path, keep: usize) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+/// Whether somebody makes a copy in a folder now.
+pub fn is_copying(folder: &Path) -> Result<bool, StoreError> {
+    let first = Turn::of_whoever_is_first(folder);
+    let source = match first {
+        Ok(turn) => return Ok(turn.is_none()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => error,
+    };
+    Err(StoreError::Home { path: folder.to_owned(), source })
+}
+
+/// The turn to make a copy in a folder: two at once would write one file. Where the file system
+/// knows no locks, everybody has it.
+struct Turn(#[expect(dead_code, reason = "held for its lock")] File);
+
+impl Turn {
+    /// Waits for it.
+    fn wait(folder: &Path) -> io::Result<Self> {
+        let file = Self::file(folder)?;
+        match file.lock() {
+            Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(error),
+            Ok(()) | Err(_) => Ok(Self(file)),
+        }
+    }
+
+    /// Absent: somebody else has it.
+    fn of_whoever_is_first(folder: &Path) -> io::Result<Option<Self>> {
+        let file = Self::file(folder)?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) if error.kind() != io::ErrorKind::Unsupported => {
+                Err(error)
+            }
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(Some(Self(file))),
+        }
+    }
+
+    fn file(folder: &Path) -> io::Result<File> {
+        let mut options = fs::OpenOptions::new();
+        private(options.write(true).create(true).truncate(false)).open(folder.join(LOCK))
+    }
 }
 
 fn entries(folder: &Path) -> io::Result<Vec<(OsString, fs::DirEntry)>> {
@@ -113,22 +166,27 @@ fn time_of(name: &str) -> Option<Timestamp> {
 
 impl Questions {
     /// Copies the ledger as it is now into a folder, which is made if need be. Receipts are
-    /// recorded meanwhile, and are not in it. Nothing where there is no ledger yet.
+    /// recorded meanwhile, and are not in it. Nothing where there is no ledger yet. Waits for
+    /// others that make a copy there.
     pub fn back_up(&self, folder: &Path, now: Timestamp) -> Result<Option<Backup>, StoreError> {
         let Some(ledger) = self.db.path().filter(|path| !path.is_empty()) else { return Ok(None) };
-        let path = folder.join(format!("{FIRST}{}{LAST}", now.utc().format(TIME)));
-        private_folder(folder)
+        let _turn = private_folder(folder)
+            .and_then(|()| Turn::wait(folder))
             .map_err(|source| StoreError::Home { path: folder.to_owned(), source })?;
+        let (path, made_at) = free_place(folder, now);
         copy(&self.db, Path::new(ledger), &path)?;
         let bytes = fs::metadata(&path).map_or(0, |file| file.len());
-        Ok(Some(Backup { path, made_at: now, bytes }))
+        Ok(Some(Backup { path, made_at, bytes }))
     }
 
     /// Copies the ledger as it is now into a file that is not there yet.
     pub fn back_up_to(&self, path: &Path) -> Result<(), StoreError> {
-        if path.exists() {
+        // A part may be somebody else's who is at it.
+        if let Some(taken) =
+            [path.to_owned(), with_suffix(path, PART)].into_iter().find(|p| p.exists())
+        {
             let source = io::ErrorKind::AlreadyExists.into();
-            return Err(StoreError::Home { path: path.to_owned(), source });
+            return Err(StoreError::Home { path: taken, source });
         }
         copy(&self.db, Path::new(self.db.path().unwrap_or_default()), path)
     }
@@ -136,6 +194,19 @@ impl Questions {
     /// What ends a copy once it is dropped.
     pub fn stop_copying(&self) -> StopCopying {
         StopCopying(self.db.get_interrupt_handle())
+    }
+}
+
+/// The place of a copy begun now. One that is there already is left alone: then it is a later
+/// second's.
+fn free_place(folder: &Path, now: Timestamp) -> (PathBuf, Timestamp) {
+    let mut made_at = now;
+    loop {
+        let path = folder.join(format!("{FIRST}{}{LAST}", made_at.utc().format(TIME)));
+        if !path.exists() {
+            return (path, made_at);
+        }
+        made_at = Timestamp::from_millis(made_at.millis() + 1000);
     }
 }
 

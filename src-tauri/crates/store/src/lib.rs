@@ -53,7 +53,8 @@ mod workspaces;
 mod writer;
 
 pub use backup::{
-    Backup, Restored, StopCopying, backups, forget_backups, free_bytes, restore, set_aside_ledgers,
+    Backup, Restored, StopCopying, backups, forget_backups, free_bytes, is_copying, restore,
+    set_aside_ledgers,
 };
 pub use error::StoreError;
 pub use figures::{Figures, Spread};

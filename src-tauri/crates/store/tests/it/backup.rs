@@ -53,6 +53,29 @@ fn a_copy_holds_what_was_recorded_before_and_keeps_nobody_from_recording() {
 }
 
 #[test]
+fn copies_begun_in_one_second_are_all_made_and_none_takes_anothers_part() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("backups");
+    record(home.path(), (0..2000).map(|n| chat(id(n, 0), n as u64)));
+    let now = at("2026-01-01T00:00:00Z");
+    let copy = || {
+        let made = Questions::open(home.path()).unwrap().back_up(&folder, now).unwrap().unwrap();
+        forget_backups(&folder, 100).unwrap();
+        made.path
+    };
+    let paths = std::thread::scope(|scope| {
+        let all: Vec<_> = (0..8).map(|_| scope.spawn(copy)).collect();
+        all.into_iter().map(|one| one.join().unwrap()).collect::<std::collections::BTreeSet<_>>()
+    });
+    assert_eq!(paths.len(), 8, "each has a place of its own: {paths:?}");
+    for path in &paths {
+        let elsewhere = tempfile::tempdir().unwrap();
+        assert_eq!(restore(elsewhere.path(), path, now).unwrap().receipts, 2000);
+    }
+    assert_eq!(backups(&folder).unwrap().len(), 8);
+}
+
+#[test]
 fn only_the_newest_copies_stay_and_a_broken_off_one_goes() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("backups");
@@ -70,7 +93,8 @@ fn only_the_newest_copies_stay_and_a_broken_off_one_goes() {
     let mut names: Vec<_> =
         fs::read_dir(&folder).unwrap().map(|f| f.unwrap().file_name()).collect();
     names.sort();
-    assert_eq!(names, ["ledger-20260101T020000Z.db", "ledger-20260101T030000Z.db", "notes.txt"]);
+    let kept = ["ledger-20260101T020000Z.db", "ledger-20260101T030000Z.db", "lock", "notes.txt"];
+    assert_eq!(names, kept);
 }
 
 #[test]
