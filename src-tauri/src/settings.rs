@@ -11,6 +11,7 @@ use api::exports::Workshop;
 use api::keys::KeyRing;
 use api::prices::{Refreshed, TellPrice};
 use api::problem::{Code, Problem};
+use api::prune::LedgerCopy;
 use api::readers::Readers;
 use api::router::{Desk, Refresh};
 use api::routes::RouteDesk;
@@ -20,7 +21,7 @@ use gateway::inspect::Inspector;
 use gateway::{PassInfo, PassTable, Snapshot, Timeouts};
 use meter::Timestamp;
 use meter::price::Book;
-use store::{Ledger, PassBook, Questions, Scope, StoreError};
+use store::{Backup, Ledger, PassBook, Questions, Scope, StoreError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -36,7 +37,7 @@ use crate::key_ring::Ring;
 use crate::onlookers::Onlookers;
 use crate::own_prices::{self, OwnPrices};
 use crate::route_book::{Around, RouteBook};
-use crate::{cli, inspecting, price_list};
+use crate::{cli, inspecting, jobs, price_list};
 
 /// The settings in force, and everyone who holds a copy of them.
 pub(crate) struct Settings {
@@ -320,7 +321,7 @@ impl Settings {
         self.ledger.on_changed(move || revision.send_modify(|revision| *revision += 1));
         let (home, on_change, scopes) = (self.home.clone(), Arc::clone(self), Arc::clone(self));
         let (prices, exchange, tells) = (Arc::clone(self), Arc::clone(self), Arc::clone(self));
-        let (status, cuts) = (Arc::clone(self), Arc::clone(self));
+        let (status, cuts, copies) = (Arc::clone(self), Arc::clone(self), Arc::clone(self));
         let router = api::router::router(Desk {
             readers: Readers::new(Box::new(move || Questions::open(home.path()))),
             ledger: Arc::clone(&self.ledger),
@@ -333,6 +334,12 @@ impl Settings {
             refresh: self.refresh_later(),
             exchange: Arc::new(move || {
                 exchange.exchange.read(&exchange.home).map_err(|error| refused(&error))
+            }),
+            copy_first: Arc::new(move || {
+                let made = jobs::backup::copy(&copies.home, &copies.config.backup);
+                let path = |made: &Backup| made.path.display().to_string();
+                let made = made.map_err(|error| refused(&error))?;
+                Ok(made.map(|made| LedgerCopy { path: path(&made), bytes: made.bytes }))
             }),
             alerts: alert_desk(&self.alerts),
             budgets: budget_desk(&self.budgets),

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use meter::Timestamp;
 use serde::Serialize;
-use store::{backups, forget_backups, restore};
+use store::{backups, restore};
 
 use super::figure::{bytes, full_instant, grouped};
 use super::filters::zone;
@@ -15,6 +15,7 @@ use super::remark;
 use super::screen::Screen;
 use crate::config::Config;
 use crate::home::Lock;
+use crate::jobs;
 use crate::settings::now;
 
 /// Copies the ledger, while a Tollgate runs or while none does.
@@ -64,18 +65,15 @@ impl BackupArgs {
     }
 
     fn copy(&self) -> anyhow::Result<Copy> {
-        let (home, ledger) = (super::home()?, super::ledger()?);
+        let home = super::home()?;
         if let Some(path) = &self.file {
-            ledger.back_up_to(path)?;
+            super::ledger()?.back_up_to(path)?;
             let bytes = std::fs::metadata(path)?.len();
             return Ok(Copy { path: path.display().to_string(), made_at: None, bytes });
         }
-        let plan = Config::load(&home.config())?.backup;
-        let folder = plan.folder(&home);
-        let Some(made) = ledger.back_up(&folder, now())? else {
+        let Some(made) = jobs::backup::copy(&home, &Config::load(&home.config())?.backup)? else {
             bail!("there is no ledger yet\nhint: `tollgate serve` makes one");
         };
-        forget_backups(&folder, plan.keep)?;
         Ok(made.into())
     }
 }

@@ -58,6 +58,8 @@ struct Verified {
     wrong_sums: u64,
     /// Receipts from before were pruned; there, sums were compared with each other.
     pruned_before: Option<Timestamp>,
+    /// Receipts from before that which are there all the same.
+    kept: u64,
     file_problem: Option<String>,
 }
 
@@ -115,6 +117,7 @@ impl From<store::Verified> for Verified {
             damaged: verified.damaged,
             wrong_sums: verified.wrong_cells,
             pruned_before: verified.pruned_before,
+            kept: verified.kept,
             file_problem: verified.file,
         }
     }
@@ -177,7 +180,10 @@ fn said(found: &Findings) -> String {
         if verified.is_sound() {
             let pruned = verified.pruned_before.map(|before| {
                 let before = full_instant(before, zone());
-                format!("; receipts from before {before} were pruned, and their sums agree")
+                let kept = grouped(verified.kept);
+                let but =
+                    if verified.kept > 0 { format!(", all but {kept}") } else { String::new() };
+                format!("; receipts from before {before} were pruned{but}, and their sums agree")
             });
             let pruned = pruned.unwrap_or_default();
             let sums = format!("all sums are what {receipts} receipts come to{pruned}");

@@ -6,14 +6,12 @@ use api::prune::{PruneOrder, Pruned};
 use axum::http::Method;
 use clap::{ArgGroup, Args};
 use meter::Timestamp;
-use store::{Questions, forget_backups};
+use store::Questions;
 
 use super::figure::{bytes, full_instant, grouped};
 use super::filters::zone;
 use super::remark;
 use super::screen::Screen;
-use crate::config::Config;
-use crate::settings::now;
 
 /// Removes old receipts and gives their space back; their sums stay to the quarter of an hour.
 ///
@@ -51,9 +49,11 @@ impl PruneArgs {
         };
         let mut done = send(&order)?;
         if !self.dry_run && done.receipts > 0 {
-            copy_first()?;
             order.remove = true;
             done = send(&order)?;
+        }
+        if let Some(copy) = &done.copy {
+            remark(&format!("Copied the ledger to {} ({})", copy.path, bytes(copy.bytes)));
         }
         let mut screen = Screen::take();
         if self.json {
@@ -62,6 +62,11 @@ impl PruneArgs {
             let what = if done.removed { "Removed" } else { "There are" };
             let (many, before) = (grouped(done.receipts), full_instant(done.before, zone()));
             writeln!(screen, "{what} {many} receipts from before {before}; their sums stay")?;
+            if done.kept > 0 {
+                let kept = grouped(done.kept);
+                let why = "nobody knows their cost, and budgets count what was set aside for them";
+                writeln!(screen, "{kept} more of that time are kept: {why}")?;
+            }
         }
         Ok(screen.flush()?)
     }
@@ -71,9 +76,10 @@ impl PruneArgs {
 pub(super) fn tell(ledger: &Questions, from: Option<Timestamp>) -> anyhow::Result<()> {
     let before = ledger.pruned_before()?.filter(|before| from.is_none_or(|from| from < *before));
     if let Some(before) = before {
-        let before = full_instant(before, zone());
+        let (before, kept) = (full_instant(before, zone()), ledger.kept_in_pruned_time()?);
+        let but = if kept > 0 { format!(", all but {}", grouped(kept)) } else { String::new() };
         remark(&format!(
-            "Receipts from before {before} were pruned; `tollgate usage` has their sums."
+            "Receipts from before {before} were pruned{but}; `tollgate usage` has their sums."
         ));
     }
     Ok(())
@@ -81,15 +87,4 @@ pub(super) fn tell(ledger: &Questions, from: Option<Timestamp>) -> anyhow::Resul
 
 fn send(order: &PruneOrder) -> anyhow::Result<Pruned> {
     super::change(Method::POST, "/api/v1/prune", Some(order))
-}
-
-fn copy_first() -> anyhow::Result<()> {
-    let home = super::home()?;
-    let plan = Config::load(&home.config())?.backup;
-    let folder = plan.folder(&home);
-    if let Some(made) = super::ledger()?.back_up(&folder, now())? {
-        remark(&format!("Copied the ledger to {} ({})", made.path.display(), bytes(made.bytes)));
-        forget_backups(&folder, plan.keep)?;
-    }
-    Ok(())
 }

@@ -35,6 +35,18 @@ pub(crate) async fn keep_backed_up(home: Home, plan: BackupPlan) {
     }
 }
 
+/// Copies the ledger into the folder of the copies, and forgets the oldest of those.
+pub(crate) fn copy(home: &Home, plan: &BackupPlan) -> anyhow::Result<Option<Backup>> {
+    copy_with(&Questions::open(home.path())?, home, plan)
+}
+
+fn copy_with(ledger: &Questions, home: &Home, plan: &BackupPlan) -> anyhow::Result<Option<Backup>> {
+    let folder = plan.folder(home);
+    let made = ledger.back_up(&folder, now())?;
+    forget_backups(&folder, plan.keep)?;
+    Ok(made)
+}
+
 async fn back_up_if_due(home: &Home, plan: &BackupPlan) -> anyhow::Result<Option<Backup>> {
     let (at, folder, every) = (home.path().to_owned(), plan.folder(home), plan.every);
     let Some(every) = every else { return Ok(None) };
@@ -56,12 +68,8 @@ async fn back_up_if_due(home: &Home, plan: &BackupPlan) -> anyhow::Result<Option
         return Ok(None);
     };
     let _ends_with_us = ledger.stop_copying();
-    let (folder, keep) = (plan.folder(home), plan.keep);
-    let copied = tokio::task::spawn_blocking(move || -> anyhow::Result<Option<Backup>> {
-        let made = ledger.back_up(&folder, now())?;
-        forget_backups(&folder, keep)?;
-        Ok(made)
-    });
+    let (home, plan) = (home.clone(), plan.clone());
+    let copied = tokio::task::spawn_blocking(move || copy_with(&ledger, &home, &plan));
     copied.await.context(stumbled)?
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::bend::{Bend, ENOSPC};
 use super::load::{Load, numbers};
 use super::{go_on_for, of};
-use crate::gate::{Gate, Setup, wait_until};
+use crate::gate::{Gate, wait_until};
 
 const DAY: i64 = 24 * 3_600_000;
 
@@ -24,9 +24,7 @@ fn counted(gate: &Gate) -> Value {
 #[test]
 fn under_load_killed_and_on_a_full_disk_every_sum_stays_what_it_was() {
     let Some(bend) = Bend::new() else { return };
-    // The copy that pruning makes is the only one: two at once in one folder are in each other's way.
-    let more = "[backup]\nevery_hours = 0\n".into();
-    let mut gate = bend.gate_with(Setup { more, ..Setup::default() });
+    let mut gate = bend.gate();
     let numbers = numbers();
     for day in 0..of(10, 60) {
         bend.clock_ahead_by(day * DAY);

@@ -997,6 +997,14 @@ export type KnownLimits = {
 	limits: KnownLimit[],
 };
 
+/**  A copy of the ledger. */
+export type LedgerCopy = {
+	/**  The file, on the machine that keeps the ledger. */
+	path: string,
+	/**  How large it is. */
+	bytes: number,
+};
+
 /**  How recording is doing. */
 export type LedgerStatus = {
 	/**  The size of its file. */
@@ -1446,6 +1454,13 @@ export type Pruned = {
 	before: Timestamp,
 	/**  How many those are. */
 	receipts: number,
+	/**
+	 *  How many of that time stay: nobody knows their cost, and budgets count what was set aside
+	 *  for them.
+	 */
+	kept: number,
+	/**  The copy of the ledger that was made first; absent: nothing was removed. */
+	copy?: LedgerCopy | null,
 };
 
 /**  From one time of day until another, over midnight if that comes first. */

@@ -1,4 +1,5 @@
-//! Pruning: old receipts go, their sums stay. What there is to remove is shown first.
+//! Pruning: old receipts go, their sums stay. What there is to remove is shown first, and nothing
+//! goes before the ledger was copied.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,6 +10,7 @@ use axum::extract::State;
 use axum::routing::post;
 use meter::Timestamp;
 use serde::{Deserialize, Serialize};
+use store::Prunable;
 
 use crate::problem::{Code, Problem};
 use crate::query::{Query, Question};
@@ -29,7 +31,7 @@ pub struct PruneOrder {
 }
 
 /// What was, or would be, removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 pub struct Pruned {
     /// Whether they were removed.
     pub removed: bool,
@@ -37,10 +39,40 @@ pub struct Pruned {
     pub before: Timestamp,
     /// How many those are.
     pub receipts: u64,
+    /// How many of that time stay: nobody knows their cost, and budgets count what was set aside
+    /// for them.
+    pub kept: u64,
+    /// The copy of the ledger that was made first; absent: nothing was removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy: Option<LedgerCopy>,
 }
+
+/// A copy of the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
+pub struct LedgerCopy {
+    /// The file, on the machine that keeps the ledger.
+    pub path: String,
+    /// How large it is.
+    pub bytes: u64,
+}
+
+/// Copies the ledger, before something is taken out of it.
+pub type CopyFirst = Arc<dyn Fn() -> Result<Option<LedgerCopy>, Problem> + Send + Sync>;
 
 /// Two would only stand in each other's way.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// Does something while nobody else prunes.
+///
+/// # Errors
+/// When somebody does.
+pub fn alone<T>(act: impl FnOnce() -> Result<T, Problem>) -> Result<T, Problem> {
+    let Ok(_alone) = ONE_AT_A_TIME.try_lock() else {
+        let message = "receipts are being pruned already";
+        return Err(Problem::new(Code::Conflict, message).hint("Ask again when it is done."));
+    };
+    act()
+}
 
 pub(crate) fn routes() -> Router<Desk> {
     Router::new().route("/api/v1/prune", post(prune))
@@ -64,19 +96,19 @@ async fn prune(State(desk): State<Desk>, body: Bytes) -> Result<Json<Pruned>, Pr
     })?;
     let (ledger, now) = (Arc::clone(&desk.ledger), (desk.clock)());
     let prunable = desk.readers.ask(move |questions| Ok(questions.prunable(before, now)?));
-    let (before, receipts) = prunable.await?;
+    let Prunable { before, receipts, kept } = prunable.await?;
+    let mut pruned = Pruned { removed: order.remove, before, receipts, kept, copy: None };
     if order.remove {
+        let copy_first = Arc::clone(&desk.copy_first);
         // It may take minutes: no turn of those who read is held meanwhile.
         let removed = tokio::task::spawn_blocking(move || {
-            let Ok(_alone) = ONE_AT_A_TIME.try_lock() else {
-                let message = "receipts are being pruned already";
-                return Err(
-                    Problem::new(Code::Conflict, message).hint("Ask again when it is done.")
-                );
-            };
-            ledger.prune(before, now).map_err(Problem::from)
+            alone(|| {
+                let copy = if receipts > 0 { copy_first()? } else { None };
+                ledger.prune(before, now)?;
+                Ok(copy)
+            })
         });
-        removed.await.unwrap_or_else(|_| Err(stumbled()))?;
+        pruned.copy = removed.await.unwrap_or_else(|_| Err(stumbled()))?;
     }
-    Ok(Json(Pruned { removed: order.remove, before, receipts }))
+    Ok(Json(pruned))
 }

@@ -31,13 +31,14 @@ use crate::performance::Performance;
 use crate::period::Here;
 use crate::prices::{Refreshed, TellPrice};
 use crate::problem::{Code, Problem};
+use crate::prune::{self, CopyFirst};
 use crate::query::{Query, Question};
 use crate::readers::{Readers, stumbled};
 use crate::routes::{self, RouteDesk};
 use crate::status::GateStatus;
 use crate::{
-    download, events, openapi, passes, performance, prices, prune, question, report, reprice,
-    status, workspaces,
+    download, events, openapi, passes, performance, prices, question, report, reprice, status,
+    workspaces,
 };
 
 /// What the time is.
@@ -84,6 +85,8 @@ pub struct Desk {
     pub refresh: Refresh,
     /// The exchange rates there are.
     pub exchange: Exchange,
+    /// Copies the ledger before receipts are removed from it.
+    pub copy_first: CopyFirst,
     /// Who keeps the alert rules.
     pub alerts: AlertDesk,
     /// Who keeps the budgets.

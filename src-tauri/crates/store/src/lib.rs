@@ -64,6 +64,7 @@ pub use histogram::{Histogram, Slice};
 pub use ledger::{Ledger, Recorder, Ticket};
 pub use pace::{Busiest, Peaks};
 pub use passes::{NewPass, Pass, PassBook, PassSecret, PassTerms, Scope};
+pub use prune::Prunable;
 pub use questions::{Arrival, Questions, Reserved};
 pub use reprice::{Change, Depth, Reprice, Repricing, Sum};
 pub use running::Run;

@@ -80,6 +80,17 @@ fn is_summed_up(db: &Connection, day: i64) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// What [`Ledger::prune`] would do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prunable {
+    /// Before which instant receipts go.
+    pub before: Timestamp,
+    /// How many those are.
+    pub receipts: u64,
+    /// How many of that time stay: nobody knows their cost, and budgets count what was set aside.
+    pub kept: u64,
+}
+
 /// What was set aside for receipts from before an ordinal.
 #[derive(Default)]
 struct Reservations {
@@ -115,22 +126,29 @@ impl Questions {
         Ok(first_day(&self.db)?.map(|day| Timestamp::from_millis(Span::Day.start_ms(day))))
     }
 
-    /// How many receipts [`Ledger::prune`] would remove, and before which instant.
+    /// Receipts from before [`Self::pruned_before`] that are there all the same: nobody knows
+    /// their cost, or they came in later than that.
+    pub fn kept_in_pruned_time(&self) -> Result<u64, StoreError> {
+        let Some(day) = first_day(&self.db)? else { return Ok(0) };
+        Ok(count_before(&self.db, first_ordinal(day))?)
+    }
+
+    /// What [`Ledger::prune`] would remove.
     ///
     /// # Errors
     /// Those that pruning has.
-    pub fn prunable(
-        &self,
-        before: Timestamp,
-        now: Timestamp,
-    ) -> Result<(Timestamp, u64), StoreError> {
+    pub fn prunable(&self, before: Timestamp, now: Timestamp) -> Result<Prunable, StoreError> {
         let day = end(&self.db, before, now)?;
-        const COUNT: &str = "SELECT count(*) FROM receipt WHERE ordinal < ?1";
-        let count: i64 = self.db.query_row(COUNT, [first_ordinal(day)], |row| row.get(0))?;
+        let count = count_before(&self.db, first_ordinal(day))?;
         let kept = reservations(&self.db, &self.glossary, first_ordinal(day))?.counting;
         let before = Timestamp::from_millis(Span::Day.start_ms(day));
-        Ok((before, count.unsigned_abs().saturating_sub(kept)))
+        Ok(Prunable { before, receipts: count.saturating_sub(kept), kept })
     }
+}
+
+fn count_before(db: &Connection, end: i64) -> rusqlite::Result<u64> {
+    const COUNT: &str = "SELECT count(*) FROM receipt WHERE ordinal < ?1";
+    db.query_row(COUNT, [end], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs)
 }
 
 impl Ledger {

@@ -29,6 +29,8 @@ pub struct Verified {
     /// Before which instant receipts were pruned: there, the sums of days are compared with those
     /// of their quarters of an hour.
     pub pruned_before: Option<Timestamp>,
+    /// Receipts from before that which are there all the same.
+    pub kept: u64,
     /// What SQLite's own check of the file says, if it is not content.
     pub file: Option<String>,
 }
@@ -66,6 +68,7 @@ impl Questions {
             })?;
         }
         verified.pruned_before = self.pruned_before()?;
+        verified.kept = self.kept_in_pruned_time()?;
         for span in [Span::Week, Span::Month] {
             let cells = days.iter().map(|day| span.cell_of(Span::Day.start_ms(*day)));
             for cell in cells.collect::<BTreeSet<i64>>() {

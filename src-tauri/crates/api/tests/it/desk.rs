@@ -12,6 +12,7 @@ use api::exports::Workshop;
 use api::inspector::InspectDesk;
 use api::period::Here;
 use api::problem::{Code, Problem};
+use api::prune::LedgerCopy;
 use api::readers::Readers;
 use api::router::{Desk, router};
 use api::routes::{RouteDesk, Routes};
@@ -167,7 +168,7 @@ fn a_status() -> GateStatus {
 }
 
 fn desk(home: &Path, ledger: &Arc<Ledger>, workshop: Arc<Workshop>) -> Desk {
-    let (home, book) = (home.to_owned(), Arc::clone(ledger));
+    let (home, copied, book) = (home.to_owned(), home.to_owned(), Arc::clone(ledger));
     let here = Here { now: at(NOW), zone: chrono_tz::Europe::Berlin };
     Desk {
         readers: Readers::new(Box::new(move || Questions::open(&home))),
@@ -180,6 +181,13 @@ fn desk(home: &Path, ledger: &Arc<Ledger>, workshop: Arc<Workshop>) -> Desk {
         }),
         prices: Arc::new(|_| Ok(Arc::new(Book::default()))),
         exchange: Arc::new(|| Ok(Arc::default())),
+        copy_first: Arc::new(move || {
+            let made = Questions::open(&copied)?.back_up(&copied.join("backups"), at(NOW))?;
+            Ok(made.map(|made| LedgerCopy {
+                path: made.path.display().to_string(),
+                bytes: made.bytes,
+            }))
+        }),
         keys: Arc::new(NoKeys),
         tell_price: Arc::new(|_| Err(Problem::new(Code::Conflict, "off"))),
         refresh: Arc::new(|| Box::pin(async { Err(Problem::new(Code::Conflict, "off")) })),

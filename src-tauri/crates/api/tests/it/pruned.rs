@@ -6,9 +6,12 @@ use api::deployments::listing::Sources;
 use api::deployments::{DeploymentPlan, OwnServer, ServerBoard, deployments};
 use api::period::Here;
 use api::query::{Query, Question};
+use axum::body::Body;
+use axum::http::Request;
 use calamine::{Reader as _, Xlsx};
 use meter::price::Book;
 use meter::provider::ServerStatus;
+use serde_json::Value;
 
 use crate::desk::{NOW, Office, at, used};
 
@@ -29,6 +32,40 @@ fn office() -> Office {
     let left = office.questions().requests(&Default::default(), None, 9).expect("it is read");
     assert_eq!(left.len(), 1);
     office
+}
+
+#[tokio::test]
+async fn whoever_prunes_the_ledger_is_copied_first_and_without_a_copy_nothing_goes() {
+    let office = Office::with(|made, begun| {
+        for (instant, reserved) in
+            [("2026-06-01T10:00:00Z", None), ("2026-06-02T10:00:00Z", Some(7))]
+        {
+            let mut receipt = begun(instant);
+            used(&mut receipt, "old", (100, 10), None);
+            receipt.reserved = reserved.map(meter::Money::from_attos);
+            made.push(receipt);
+        }
+    });
+    let ask = async |remove: bool| {
+        let order = format!("{{\"older_than\":\"90d\",\"remove\":{remove}}}");
+        let request = Request::post("/api/v1/prune").header("content-type", "application/json");
+        office.act(request.body(Body::from(order)).unwrap()).await
+    };
+    let left = || office.questions().requests(&Default::default(), None, 9).unwrap().len();
+    let shown = ask(false).await.json();
+    assert_eq!(
+        (&shown["receipts"], &shown["kept"], &shown["copy"]),
+        (&1.into(), &1.into(), &Value::Null)
+    );
+    let backups = office.home.path().join("backups");
+    std::fs::write(&backups, "no folder").unwrap();
+    assert_eq!(ask(true).await.code(), "ledger_unavailable");
+    assert_eq!(left(), 2);
+    std::fs::remove_file(&backups).unwrap();
+    let done = ask(true).await.json();
+    assert_eq!((&done["receipts"], &done["kept"], left()), (&1.into(), &1.into(), 1));
+    let copy = std::fs::metadata(done["copy"]["path"].as_str().unwrap()).unwrap();
+    assert_eq!(done["copy"]["bytes"], copy.len());
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use api::passes::{MadePass, NewPass, Pass, PassTerms};
 use api::performance::Performance;
 use api::prices::{PriceList, PricesInForce, Refreshed, TellPrice};
 use api::problem::ErrorBody;
-use api::prune::{PruneOrder, Pruned};
+use api::prune::{LedgerCopy, PruneOrder, Pruned};
 use api::reprice::{RepriceOrder, Repriced};
 use api::routes::{RouteRule, Routes};
 use api::status::GateStatus;
@@ -54,6 +54,7 @@ pub(crate) fn types() -> Types {
         .register::<Refreshed>()
         .register::<PruneOrder>()
         .register::<Pruned>()
+        .register::<LedgerCopy>()
         .register::<RepriceOrder>()
         .register::<Repriced>()
         .register::<AlertRule>()

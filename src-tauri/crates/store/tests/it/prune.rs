@@ -168,14 +168,15 @@ fn what_was_set_aside_for_calls_of_unknown_cost_is_still_counted() {
         reserved.iter().map(|one| one.amount.attos()).collect::<Vec<_>>()
     };
     assert_eq!(set_aside(), [1003, 1100]);
-    let (_, removable) = Questions::open(home.path()).unwrap().prunable(at(10), at(140)).unwrap();
-    assert_eq!(removable, 2);
+    let prunable = Questions::open(home.path()).unwrap().prunable(at(10), at(140)).unwrap();
+    assert_eq!((prunable.receipts, prunable.kept), (2, 1));
     let ledger = Ledger::open(home.path()).unwrap();
     ledger.prune(at(10), at(140)).unwrap();
     ledger.close(Duration::from_secs(10));
     assert_eq!(set_aside(), [1003, 1100]);
     let questions = Questions::open(home.path()).unwrap();
     assert_eq!(questions.requests(&Filter::default(), None, 10).unwrap().len(), 2);
+    assert_eq!(questions.kept_in_pruned_time().unwrap(), 1);
     assert!(questions.verify().unwrap().is_sound());
 }
 
