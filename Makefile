@@ -59,8 +59,9 @@ footprint: setup ui ## what the app costs in the tray (five idle minutes) and be
 soak: ## every fault, for as long as it takes: about half an hour
 	TOLLGATE_SOAK=1 $(CARGO) test --locked --test it -- --nocapture --test-threads 1 soak::$(FAULT)
 
-bench: bench-micro ## a table against named baselines
-	$(CARGO) run --release --locked -p bench
+bench: ## a table against named baselines; ARGS="--anyway" measures on a loaded machine too
+	$(CARGO) run --release --locked -p bench -- $(ARGS)
+	$(MAKE) bench-micro
 
 bench-micro: ## what each format costs to read, by the megabyte and by the stream; rating; recording
 	$(CARGO) run --release --locked -p bench --bin micro

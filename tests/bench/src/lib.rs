@@ -27,4 +27,4 @@ pub mod views;
 mod wire;
 mod works;
 
-pub use run::{Baseline, Plan, run};
+pub use run::{Baseline, Loaded, Plan, run};

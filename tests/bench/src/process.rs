@@ -1,6 +1,6 @@
 //! What a process has used, by the kernel's own books in `/proc`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::Duration;
 
@@ -42,6 +42,24 @@ impl Cpu {
         let agree = coarse.abs_diff(fine) <= DOUBT + coarse / 20;
         if agree && earlier.threads.is_subset(&self.threads) { fine } else { coarse }
     }
+}
+
+/// One running program.
+#[derive(Debug)]
+pub(crate) struct Program {
+    /// As the kernel names it, at most 15 bytes.
+    pub(crate) name: String,
+    /// CPU time so far.
+    pub(crate) used: Duration,
+}
+
+/// All there are, by process id.
+pub(crate) fn programs() -> BTreeMap<u32, Program> {
+    let one = |pid| {
+        let name = read(&format!("/proc/{pid}/comm")).trim().to_owned();
+        (pid, Program { name, used: coarse(pid) })
+    };
+    numbers("/proc").into_iter().map(one).collect()
 }
 
 /// `utime` and `stime` of `/proc/PID/stat` (proc(5), fields 14 and 15).

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 
 use crate::case::Case;
 use crate::load::Load;
@@ -23,6 +23,17 @@ pub struct Plan {
     pub percent: usize,
     /// Who stays at home.
     pub without: Vec<Baseline>,
+    /// What to do where others use the machine.
+    pub loaded: Loaded,
+}
+
+/// What to do on a machine that other programs use, where figures come out too high.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loaded {
+    /// Measure nothing.
+    Refuse,
+    /// Measure and say so above and below the table.
+    Warn,
 }
 
 /// Who takes part besides the bare upstream.
@@ -39,10 +50,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 
 /// Measures and prints the table.
 pub fn run(plan: &Plan) -> anyhow::Result<()> {
-    let early_warning = machine::load_warning();
-    if let Some(warning) = &early_warning {
-        eprintln!("warning: the machine is busy ({warning}); figures will be too high");
-    }
+    let early_warning = machine_is_free(plan.loaded)?;
     let began = Instant::now();
     let subjects = start(plan)?;
     let ours = std::iter::once(std::process::id());
@@ -59,12 +67,29 @@ pub fn run(plan: &Plan) -> anyhow::Result<()> {
     for subject in &subjects {
         println!("{}: {}", subject.name, subject.version);
     }
+    let warnings: Vec<String> = [early_warning, others.warning()].into_iter().flatten().collect();
+    let warn = || warnings.iter().for_each(|warning| println!("{warning}"));
+    warn();
     println!("\n{report}");
     println!("{} rounds in {:.0} s, medians", plan.rounds, began.elapsed().as_secs_f64());
-    for warning in [early_warning, others.warning()].into_iter().flatten() {
-        println!("{warning}");
-    }
+    warn();
     verify(&subjects, &calls)
+}
+
+/// A warning for the table if it is not, and the user wants to measure all the same.
+fn machine_is_free(loaded: Loaded) -> anyhow::Result<Option<String>> {
+    let Some(load) = machine::load_warning() else { return Ok(None) };
+    match loaded {
+        Loaded::Refuse => bail!(
+            "the machine is loaded: {load}\nWait until they are done, or measure all the same: \
+             `make bench ARGS=\"--anyway\"`"
+        ),
+        Loaded::Warn => {
+            let warning = format!("LOADED MACHINE: before the run {load}");
+            eprintln!("{warning}");
+            Ok(Some(warning))
+        }
+    }
 }
 
 fn start(plan: &Plan) -> anyhow::Result<Vec<Subject>> {
