@@ -30,6 +30,7 @@ use crate::config::Config;
 use crate::front::Front;
 use crate::home::{Home, HomeLock};
 use crate::jobs::alerts::{self, Teller};
+use crate::jobs::prune::Pruning;
 use crate::jobs::{backup, budgets, deployments, exports, otlp, price_refresh};
 use crate::onlookers::Onlookers;
 use crate::session::Sessions;
@@ -197,7 +198,10 @@ fn serving<W: Future<Output: Send> + Send + 'static>(
     let (told, names) = (CancellationToken::new(), Names::of(&settings.config.providers));
     let post = settings.onlookers.post.as_ref();
     let exporter = post.map(|post| post.exporter(names, told.clone())).transpose()?.flatten();
-    let copies = backup::keep_backed_up(settings.home.clone(), settings.config.backup.clone());
+    let pruning =
+        settings.config.prune.map(|plan| Pruning { ledger: Arc::clone(&settings.ledger), plan });
+    let (home, plan) = (settings.home.clone(), settings.config.backup.clone());
+    let copies = backup::keep_backed_up(home, plan, pruning);
     let workshop = Arc::clone(&settings.workshop);
     let inspector = settings.inspector.clone();
     Ok(async move {

@@ -1,7 +1,7 @@
 //! `config.toml`: where to listen, which provider is where. A wrong file is refused with
 //! file, line and the allowed values; a missing one means defaults.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,9 @@ use api::alerts::{AlertPlan, AlertRule, QuietHours, Rule};
 use api::budgets::BudgetRule;
 use api::deployments::{DeploymentPlan, DeploymentRule, OwnServer, canonical};
 use api::routes::RouteRule;
+use chrono::Months;
 use gateway::Timeouts;
+use meter::Timestamp;
 use meter::budget::Budget;
 use meter::price::PublicKey;
 use meter::provider::{Auth, Hosting, Provider, Providers};
@@ -24,6 +26,9 @@ use crate::pages;
 
 /// The port of the documented addresses.
 const PORT: u16 = 8655;
+
+/// More is no configuration but a mistake, which would be read for a while.
+const LONGEST: usize = 1_000_000;
 
 /// First path segments that can be no provider's id, besides those of the pages.
 const RESERVED: &[&str] = &["api", "w", "v1", "v1beta", "healthz", "metrics", "assets", "open"];
@@ -45,6 +50,7 @@ struct File {
     connect_timeout_seconds: Option<u64>,
     price_refresh: Option<PriceRefreshEntry>,
     backup: Option<BackupEntry>,
+    prune: Option<PruneEntry>,
     quiet_hours: Option<QuietHours>,
     alerts: Option<Vec<AlertRule>>,
     #[serde(default)]
@@ -93,6 +99,12 @@ struct BackupEntry {
     folder: Option<PathBuf>,
     every_hours: Option<u64>,
     keep: Option<usize>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PruneEntry {
+    keep_months: u32,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -153,6 +165,8 @@ pub(crate) struct Config {
     pub(crate) price_refresh: Option<PriceRefresh>,
     /// Where copies of the ledger go, and when.
     pub(crate) backup: BackupPlan,
+    /// How long receipts are kept; absent: for good.
+    pub(crate) prune: Option<PrunePlan>,
     /// When to speak up.
     pub(crate) alerts: AlertPlan,
     /// What may be spent.
@@ -190,6 +204,20 @@ pub(crate) struct BackupPlan {
     pub(crate) every: Option<Duration>,
     /// How many stay.
     pub(crate) keep: usize,
+}
+
+/// How long receipts are kept; their sums stay for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PrunePlan {
+    /// Months of the calendar.
+    pub(crate) keep_months: u32,
+}
+
+impl PrunePlan {
+    /// Before which instant receipts go. Absent: no calendar reaches back so far.
+    pub(crate) fn before(self, now: Timestamp) -> Option<Timestamp> {
+        now.utc().checked_sub_months(Months::new(self.keep_months)).map(Timestamp::from)
+    }
 }
 
 impl BackupPlan {
@@ -232,6 +260,13 @@ impl Config {
     /// # Errors
     /// Names the line, or the entry, that cannot be.
     pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
+        if text.len() > LONGEST {
+            bail!(
+                "it is {} kB long\nallowed: up to {} kB; nobody writes more by hand",
+                text.len() / 1000,
+                LONGEST / 1000
+            );
+        }
         let file: File = toml::from_str(text)?;
         let mut providers = Providers::built_in().clone();
         for (id, entry) in &file.providers {
@@ -247,6 +282,7 @@ impl Config {
                 known.join(", ")
             );
         }
+        let backup = backup(file.backup.unwrap_or_default())?;
         let listen_is_explicit = file.listen.is_some();
         let listen = match file.listen {
             None => default_listen(),
@@ -268,7 +304,8 @@ impl Config {
             providers,
             idle_timeout: seconds(file.idle_timeout_seconds, Timeouts::default().upstream_silence),
             connect_timeout: seconds(file.connect_timeout_seconds, Timeouts::default().connect),
-            backup: backup(file.backup.unwrap_or_default())?,
+            prune: file.prune.map(|entry| prune(&entry, &backup)).transpose()?,
+            backup,
             alerts: alerts(file.alerts, file.quiet_hours)?,
             budgets: budgets(&file.budgets)?,
             deployments,
@@ -357,6 +394,19 @@ fn backup(entry: BackupEntry) -> anyhow::Result<BackupPlan> {
     }
     let every = (hours > 0).then(|| Duration::from_secs(hours * 60 * 60));
     Ok(BackupPlan { folder, every, keep })
+}
+
+fn prune(entry: &PruneEntry, backup: &BackupPlan) -> anyhow::Result<PrunePlan> {
+    let PruneEntry { keep_months } = *entry;
+    if !(2..=1200).contains(&keep_months) {
+        bail!("[prune]: keep_months = `{keep_months}` is out of range\nallowed: 2 to 1200");
+    }
+    if backup.every.is_none() {
+        bail!(
+            "[prune]: receipts go after the ledger was copied, and [backup] every_hours = 0 says never\nallowed: every_hours from 1, or `tollgate prune` now and then"
+        );
+    }
+    Ok(PrunePlan { keep_months })
 }
 
 fn seconds(given: Option<u64>, default: Duration) -> Duration {
@@ -448,13 +498,14 @@ fn alerts(
 
 fn budgets(entries: &[BudgetRule]) -> anyhow::Result<Vec<Budget>> {
     let mut budgets: Vec<Budget> = Vec::with_capacity(entries.len());
+    let mut names = HashSet::new();
     for entry in entries {
         let budget = entry.check().map_err(|problem| {
             let hint = problem.hint.unwrap_or_default();
             let name: String = entry.name.chars().take(80).collect();
             anyhow!("[[budgets]] `{name}`: {}\nhint: {hint}", problem.message)
         })?;
-        if budgets.iter().any(|known| known.name == budget.name) {
+        if !names.insert(budget.name.clone()) {
             bail!(
                 "[[budgets]]: two budgets are called `{}`\nhint: give each its own name",
                 budget.name
@@ -481,6 +532,7 @@ fn deployments(
         })
         .collect();
     let mut declared: Vec<DeploymentRule> = Vec::with_capacity(entries.len());
+    let mut said = HashMap::new();
     for entry in entries {
         let name: String = entry.name.chars().take(80).collect();
         let rule = entry.check().map_err(|problem| {
@@ -494,10 +546,8 @@ fn deployments(
                 servers.iter().map(|server| &*server.id).collect::<Vec<_>>().join(", ")
             );
         };
-        let of_server = declared.iter().filter(|other| other.provider == rule.provider);
-        let said = of_server.clone().find_map(|other| other.status);
-        if let (Some(said), Some(status)) = (said, rule.status)
-            && said != status
+        if let Some(status) = rule.status
+            && *said.entry(server.id.clone()).or_insert(status) != status
         {
             bail!(
                 "[[deployments]] `{name}`: another deployment of `{}` has a different `status`\nhint: a server is asked in one way; leave it out of one of them",
@@ -505,21 +555,30 @@ fn deployments(
             );
         }
         server.status = rule.status.unwrap_or(server.status);
-        let model = |rule: &DeploymentRule| {
-            rule.model.as_deref().map(|model| canonical(server.status, model).to_owned())
-        };
-        if let Some(same) = of_server.clone().find(|other| model(other) == model(&rule)) {
-            bail!(
-                "[[deployments]] `{name}`: `{}` has the same provider and model\nhint: declare it once",
-                same.name
-            );
-        }
-        if declared.iter().any(|other| other.name == rule.name) {
-            bail!("[[deployments]]: two are called `{name}`\nhint: give each its own name");
-        }
         declared.push(rule);
     }
+    are_declared_once(&declared, &servers)?;
     Ok(DeploymentPlan { servers, declared })
+}
+
+/// How a server names its models depends on its status, which is known once all are read.
+fn are_declared_once(declared: &[DeploymentRule], servers: &[OwnServer]) -> anyhow::Result<()> {
+    let status: HashMap<&str, _> = servers.iter().map(|one| (&*one.id, one.status)).collect();
+    let (mut of_model, mut names) = (HashMap::new(), HashSet::new());
+    for rule in declared {
+        let (provider, name) = (&*rule.provider, &rule.name);
+        let model = rule.model.as_deref();
+        let model = model.map(|model| status.get(provider).map(|s| canonical(*s, model)));
+        if let Some(same) = of_model.insert((provider, model), name) {
+            bail!(
+                "[[deployments]] `{name}`: `{same}` has the same provider and model\nhint: declare it once"
+            );
+        }
+        if !names.insert(name) {
+            bail!("[[deployments]]: two are called `{name}`\nhint: give each its own name");
+        }
+    }
+    Ok(())
 }
 
 /// Whether an origin is this machine.
@@ -543,13 +602,14 @@ fn server_status(seconds: Option<u64>) -> anyhow::Result<Option<Duration>> {
 
 fn routes(entries: &[RouteRule], providers: &Providers) -> anyhow::Result<Vec<NamedRoute>> {
     let mut routes: Vec<NamedRoute> = Vec::with_capacity(entries.len());
+    let mut names = HashSet::new();
     for entry in entries {
         let route = entry.check(providers).map_err(|problem| {
             let hint = problem.hint.unwrap_or_default();
             let name: String = entry.name.chars().take(80).collect();
             anyhow!("[[routes]] `{name}`: {}\nhint: {hint}", problem.message)
         })?;
-        if routes.iter().any(|known| known.name == route.name) {
+        if !names.insert(route.name.clone()) {
             bail!(
                 "[[routes]]: two routes are called `{}`\nhint: give each its own name",
                 route.name
@@ -633,6 +693,24 @@ mod tests {
         assert!(otlp(&format!("{fine}trace_url = 'http://v/x'")).contains("{trace_id}"));
         assert!(otlp(&format!("{fine}trace_url = 'javascript:{{trace_id}}'")).contains("allowed"));
         assert!(otlp(&format!("{fine}every_seconds = 0")).contains("1 to 3600"));
+    }
+
+    #[test]
+    fn receipts_are_kept_for_good_unless_the_file_says_how_long() {
+        assert_eq!(Config::parse("").unwrap().prune, None);
+        let plan = Config::parse("[prune]\nkeep_months = 36\n").unwrap().prune.unwrap();
+        let now = Timestamp::parse("2026-11-21T15:00:00Z").unwrap();
+        assert_eq!(plan.before(now), Timestamp::parse("2023-11-21T15:00:00Z"));
+        assert!(refusal("[prune]\nkeep_months = 1\n").contains("2 to 1200"));
+        assert!(refusal("[prune]\n").contains("keep_months"));
+        let uncopied = "[prune]\nkeep_months = 36\n[backup]\nevery_hours = 0\n";
+        assert!(refusal(uncopied).contains("every_hours"));
+    }
+
+    #[test]
+    fn a_file_that_no_hand_wrote_is_refused_before_it_is_read() {
+        assert!(refusal(&"#".repeat(1_000_001)).contains("up to 1000 kB"));
+        assert!(Config::parse(&"#".repeat(1_000_000)).is_ok());
     }
 
     #[test]

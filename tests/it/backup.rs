@@ -71,6 +71,34 @@ fn a_running_gate_copies_its_ledger_by_itself_and_a_broken_one_is_put_back() {
 }
 
 #[test]
+fn what_came_in_since_the_copy_is_told_and_recorded_when_it_is_wanted() {
+    let mut gate = Gate::open();
+    call(&gate, 3);
+    gate.receipts_of(3);
+    gate.says(&["backup"]);
+    call(&gate, 4);
+    let all = gate.receipts_of(7);
+    let refused = gate.command(&["merge", "nowhere.db"]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("a running Tollgate"));
+    stop(&mut gate);
+    let restored = gate.command(&["restore"]);
+    let told = String::from_utf8_lossy(&restored.stderr).into_owned();
+    assert!(told.contains("4 receipts") && told.contains("tollgate merge '"), "{told}");
+    assert_eq!(gate.receipts().len(), 3);
+    assert_eq!(asked(&gate, &["merge", "--dry-run", "--json"])["receipts"], 4);
+    assert_eq!(asked(&gate, &["merge", "--json"])["receipts"], 4);
+    assert_eq!(gate.receipts(), all);
+    assert_eq!(asked(&gate, &["merge", "--json"])["receipts"], 0);
+    let again = asked(&gate, &["restore", "--merge", "--json"]);
+    assert_eq!((&again["missing"]["receipts"], &again["merged"]), (&json!(4), &json!(true)));
+    assert_eq!(gate.receipts(), all);
+    gate.start();
+    call(&gate, 1);
+    gate.receipts_of(8);
+    gate.says(&["doctor", "--verify"]);
+}
+
+#[test]
 fn copies_go_where_the_configuration_says_and_only_the_newest_stay() {
     let elsewhere = tempfile::TempDir::new().expect("a temporary folder");
     let folder = elsewhere.path().join("deep/er");

@@ -46,6 +46,8 @@ struct Findings {
     backups: Vec<Copy>,
     /// Why they cannot be listed; `null`: they can.
     backups_problem: Option<String>,
+    /// After how many months receipts go; `null`: never.
+    keep_months: Option<u32>,
     /// Ledgers that were set aside or kept from before an update; nobody needs them to run.
     set_aside: Vec<Copy>,
 }
@@ -82,6 +84,7 @@ impl DoctorArgs {
     fn look(&self) -> anyhow::Result<Findings> {
         let home = super::home()?;
         let config = Config::load(&home.config());
+        let keep = config.as_ref().ok().and_then(|config| config.prune);
         let folder = config.as_ref().ok().map(|config| config.backup.folder(&home));
         let path = home.path().join("ledger.db");
         let mut found = Findings {
@@ -92,6 +95,7 @@ impl DoctorArgs {
             verified: None,
             backups: Vec::new(),
             backups_problem: None,
+            keep_months: keep.map(|plan| plan.keep_months),
             set_aside: Vec::new(),
         };
         found.look_for_copies(&home, folder);
@@ -196,6 +200,12 @@ fn said(found: &Findings) -> String {
                 &ill(&format!("{receipts} receipts, {damaged} damaged, {wrong} wrong sums {file}")),
             );
         }
+    }
+    if let Some(months) = found.keep_months {
+        fact(
+            "Pruning",
+            &format!("after each copy, receipts older than {months} months; sums stay"),
+        );
     }
     if let Some(problem) = &found.backups_problem {
         fact("Copies", &ill(problem));

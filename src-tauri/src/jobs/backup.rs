@@ -9,13 +9,15 @@ use store::{Backup, Questions, backups, forget_backups, is_copying};
 
 use crate::config::BackupPlan;
 use crate::home::Home;
+use crate::jobs::prune::Pruning;
 use crate::settings::now;
 
 /// Between two looks whether a copy is due.
 const LOOK: Duration = Duration::from_secs(10 * 60);
 
-/// Copies the ledger for as long as it is waited for; dropped, it ends a copy in the making.
-pub(crate) async fn keep_backed_up(home: Home, plan: BackupPlan) {
+/// Copies the ledger for as long as it is waited for, and prunes it after each copy where that is
+/// wanted; dropped, it ends a copy in the making.
+pub(crate) async fn keep_backed_up(home: Home, plan: BackupPlan, pruning: Option<Pruning>) {
     let mut is_told = false;
     loop {
         match back_up_if_due(&home, &plan).await {
@@ -23,6 +25,9 @@ pub(crate) async fn keep_backed_up(home: Home, plan: BackupPlan) {
             Ok(Some(made)) => {
                 is_told = false;
                 tracing::info!(path = %made.path.display(), bytes = made.bytes, "copied the ledger");
+                if let Some(pruning) = &pruning {
+                    pruning.after_a_copy().await;
+                }
             }
             Err(error) => {
                 // Once an episode, not every time.

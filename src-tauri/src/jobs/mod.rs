@@ -8,3 +8,4 @@ pub(crate) mod deployments;
 pub(crate) mod exports;
 pub(crate) mod otlp;
 pub(crate) mod price_refresh;
+pub(crate) mod prune;

@@ -56,14 +56,15 @@ fn with_a_corrupt_page_stops_no_traffic_and_is_put_back_by_one_command() {
     assert!(way_out.contains("tollgate restore"), "{way_out}");
     gate.ask_to_stop();
     gate.ended();
-    let restored = gate.says(&["restore", "--json"]);
+    let restored = gate.says(&["restore", "--merge", "--json"]);
     let restored: serde_json::Value = serde_json::from_str(&restored).expect("one JSON object");
     assert_eq!(restored["receipts"], before, "{restored:#}");
+    assert_eq!(restored["merged"], true, "{restored:#}");
     gate.start();
     is_sound(&gate);
     let after = gate.receipts().len();
     println!(
-        "corrupt pages: {before} receipts before, {} calls ended, {after} restored",
+        "corrupt pages: {before} receipts before, {} calls ended, {after} there in the end",
         ended.len()
     );
 }

@@ -160,12 +160,27 @@ impl Ledger {
     /// # Errors
     /// When they are too young, not summed up, or belong to jobs that are still awaited.
     pub fn prune(&self, before: Timestamp, now: Timestamp) -> Result<Timestamp, StoreError> {
-        while self.write(upkeep::catch_up)? == SealsLeft::Some {}
+        self.prune_while(before, now, || true)
+    }
+
+    /// The same for as long as it is wanted. Once the first transaction is done the next start
+    /// does what is left.
+    ///
+    /// # Errors
+    /// Those of [`Self::prune`].
+    pub fn prune_while(
+        &self,
+        before: Timestamp,
+        now: Timestamp,
+        go_on: impl Fn() -> bool,
+    ) -> Result<Timestamp, StoreError> {
+        while go_on() && self.write(upkeep::catch_up)? == SealsLeft::Some {}
         // Where nothing came in since, nothing has sealed the last days.
         let day = self.write(move |books| end(&books.db, before, now))?;
         let over_ms = Span::Day.start_ms(day + 1);
-        while self.write(move |books| Ok(seal::seal(books, over_ms, SEALED_AT_ONCE)?))?
-            == SealsLeft::Some
+        while go_on()
+            && self.write(move |books| Ok(seal::seal(books, over_ms, SEALED_AT_ONCE)?))?
+                == SealsLeft::Some
         {}
         let day = self.write(move |books| {
             let day = end(&books.db, before, now)?.max(first_day(&books.db)?.unwrap_or(0));
@@ -178,7 +193,7 @@ impl Ledger {
             }
             Ok(day)
         })?;
-        while self.write(step)? == SealsLeft::Some {}
+        while go_on() && self.write(step)? == SealsLeft::Some {}
         Ok(Timestamp::from_millis(Span::Day.start_ms(day)))
     }
 }

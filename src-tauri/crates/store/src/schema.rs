@@ -138,6 +138,17 @@ fn back_up(db: &Connection, path: &Path, layout: i64) -> Result<(), OpenFailure>
     backup::copy(db, path, &to).map_err(OpenFailure::Store)
 }
 
+/// Whether a file is a ledger of just this layout.
+pub(crate) fn check_current_layout(db: &Connection, path: &Path) -> Result<(), StoreError> {
+    check_layout(db, path)?;
+    let unsound = |why: String| StoreError::Unsound { path: path.to_owned(), why };
+    let found = version(db).map_err(|why| unsound(why.to_string()))?;
+    match found == MIGRATIONS.len() as i64 {
+        true => Ok(()),
+        false => Err(unsound("an older Tollgate wrote it".to_owned())),
+    }
+}
+
 /// Whether a file is a ledger of this Tollgate or an earlier one.
 pub(crate) fn check_layout(db: &Connection, path: &Path) -> Result<(), StoreError> {
     let unsound = |why: String| StoreError::Unsound { path: path.to_owned(), why };

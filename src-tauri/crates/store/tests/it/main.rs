@@ -3,6 +3,7 @@
 
 mod backup;
 mod made;
+mod merge;
 mod passes;
 mod prune;
 mod questions;
