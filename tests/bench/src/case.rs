@@ -21,8 +21,9 @@ pub(crate) enum Case {
 const PROMPT: &str = "You are given a paragraph and answer with its gist in one sentence. ";
 
 impl Case {
-    /// The request for a subject that is spoken to at `host` with `prefix` before the path.
-    pub(crate) fn request(self, host: &str, prefix: &str) -> Vec<u8> {
+    /// The request for a subject that is spoken to at `host` with `prefix` before the path and
+    /// `headers`, whole lines, among the others.
+    pub(crate) fn request(self, host: &str, prefix: &str, headers: &str) -> Vec<u8> {
         let stream = match self {
             Self::Call => "",
             Self::Stream | Self::Paced(_) => {
@@ -31,14 +32,14 @@ impl Case {
             Self::AssistedStream => r#","stream":true"#,
         };
         let pace = match self {
-            Self::Paced(pause) => format!("{PACE}: {}\r\n", pause.as_micros()),
+            Self::Paced(pause) => format!(" {PACE}{}", pause.as_micros()),
             Self::Call | Self::Stream | Self::AssistedStream => String::new(),
         };
         let prompt = PROMPT.repeat(12);
         let body = format!(
-            r#"{{"model":"gpt-4o-mini","messages":[{{"role":"system","content":"You are terse."}},{{"role":"user","content":"{prompt}"}}],"temperature":0.2{stream}}}"#
+            r#"{{"model":"gpt-4o-mini","messages":[{{"role":"system","content":"You are terse.{pace}"}},{{"role":"user","content":"{prompt}"}}],"temperature":0.2{stream}}}"#
         );
-        let mut request = head(host, prefix, &pace, body.len());
+        let mut request = head(host, prefix, headers, body.len());
         request.extend_from_slice(body.as_bytes());
         request
     }

@@ -1,6 +1,6 @@
 //! The benchmark's command line.
 
-use bench::{Baseline, Loaded, Plan, run, upstream};
+use bench::{Baseline, Loaded, Peer, Plan, run, upstream};
 use clap::{Parser, Subcommand};
 
 /// Measures Tollgate next to nginx and the bare upstream.
@@ -18,6 +18,9 @@ struct Arguments {
     /// Leaves one out
     #[arg(long)]
     without: Vec<Baseline>,
+    /// Measures one more, which is installed below `target/` on first use
+    #[arg(long)]
+    with: Vec<Peer>,
     /// Measures on a loaded machine too, and says so with the table
     #[arg(long)]
     anyway: bool,
@@ -38,6 +41,7 @@ fn main() -> anyhow::Result<()> {
             rounds: arguments.rounds,
             percent: arguments.percent,
             without: arguments.without,
+            with: arguments.with,
             loaded: if arguments.anyway { Loaded::Warn } else { Loaded::Refuse },
         }),
     }

@@ -64,14 +64,16 @@ pub(crate) fn rounds(
     rounds: usize,
 ) -> anyhow::Result<Vec<Figures>> {
     let mut figures: Vec<Figures> = subjects.iter().map(|_| Figures::default()).collect();
-    let warm_up = Load { each: load.each.div_ceil(10), ..load };
     for (at, subject) in subjects.iter().enumerate() {
+        let load = subject.share_of(load);
+        let warm_up = Load { each: load.each.div_ceil(10), ..load };
         load::run(subject, warm_up)?;
         calls.add(at, warm_up.calls());
     }
     for round in 0..rounds {
         for turn in 0..subjects.len() {
             let at = (round + turn) % subjects.len();
+            let load = subjects[at].share_of(load);
             calls.add(at, load.calls());
             one(&subjects[at], calls.to(at), load, &mut figures[at])?;
         }
@@ -81,14 +83,10 @@ pub(crate) fn rounds(
 
 fn one(subject: &Subject, calls: u64, load: Load, figures: &mut Figures) -> anyhow::Result<()> {
     let processes = subject.processes();
-    let committed = |count: u64| match &subject.ledger {
-        Some(ledger) => ledger.wait_for(count),
-        None => Ok(()),
-    };
-    committed(calls - load.calls() as u64)?;
+    subject.settle(calls - load.calls() as u64)?;
     let before = Cpu::of(&processes);
     let seen = load::run(subject, load)?;
-    committed(calls)?;
+    subject.settle(calls)?;
     let used = Cpu::of(&processes).since(&before);
     figures.cpu.push(nanos(used) / load.calls() as i64);
     figures.rate.push((load.calls() as f64 / seen.elapsed.as_secs_f64()) as i64);

@@ -21,7 +21,8 @@ pub(crate) const UPLOAD: usize = 512 * 1024 * 1024;
 pub(crate) struct Memory {
     pub(crate) idle: u64,
     pub(crate) streaming: u64,
-    pub(crate) uploading: u64,
+    /// Of those that take uploads.
+    pub(crate) uploading: Option<u64>,
     /// After everything, idle again.
     pub(crate) after: u64,
 }
@@ -42,9 +43,12 @@ pub(crate) fn peaks(
     for (at, (subject, memory)) in subjects.iter().zip(memory).enumerate() {
         memory.streaming = of_streams(subject)?;
         calls.add(at, STREAMS);
-        memory.uploading =
-            of_upload(subject).with_context(|| format!("{} while uploading", subject.name))?;
-        calls.add(at, 1);
+        if subject.takes_uploads {
+            let peak =
+                of_upload(subject).with_context(|| format!("{} while uploading", subject.name))?;
+            memory.uploading = Some(peak);
+            calls.add(at, 1);
+        }
         memory.after = resident(&subject.processes());
     }
     Ok(())

@@ -7,26 +7,26 @@ use crate::subject::Subject;
 use crate::table::{Table, added, size, time};
 
 /// One table: a row a measure, a column a subject. The first subject is the bare upstream,
-/// the second the baseline, and the last is compared with it.
+/// and the last is compared with all in between.
 pub(crate) struct Report {
     table: Table,
-    subjects: usize,
 }
 
 impl Report {
     pub(crate) fn new(subjects: &[Subject]) -> Self {
         let names = subjects.iter().map(|subject| subject.name.to_owned());
-        let compared = compared(subjects.len()).map(|_| {
-            let [.., last] = subjects else { return String::new() };
-            format!("{} : {}", last.name, subjects[1].name)
-        });
+        let compared = match subjects {
+            [_, between @ .., last] => between.iter().map(|one| (last.name, one.name)).collect(),
+            _ => Vec::new(),
+        };
+        let compared = compared.into_iter().map(|(last, one)| format!("{last} : {one}"));
         let headings = [String::new()].into_iter().chain(names).chain(compared);
-        Self { table: Table::new(headings), subjects: subjects.len() }
+        Self { table: Table::new(headings) }
     }
 
     /// CPU time a call.
     pub(crate) fn cpu(&mut self, title: &str, load: Load, figures: &[Figures]) {
-        let values: Vec<Nanos> = figures.iter().map(|f| median(&f.cpu)).collect();
+        let values: Vec<_> = figures.iter().map(|f| Some(median(&f.cpu))).collect();
         self.row(&format!("{title}, {} at a time: CPU each", load.at_once), &values, time);
     }
 
@@ -50,22 +50,22 @@ impl Report {
 
     /// How many calls a second went through.
     pub(crate) fn rate(&mut self, figures: &[Figures]) {
-        let rates: Vec<i64> = figures.iter().map(|f| median(&f.rate)).collect();
+        let rates: Vec<_> = figures.iter().map(|f| Some(median(&f.rate))).collect();
         self.row("  calls a second", &rates, |rate| rate.to_string());
     }
 
     pub(crate) fn memory(&mut self, memory: &[Memory]) {
         let streams = format!("  with {STREAMS} streams open, peak");
         let upload = format!("  while {} MiB go up, peak", UPLOAD / 1_048_576);
-        type Of = fn(&Memory) -> u64;
+        type Of = fn(&Memory) -> Option<u64>;
         let rows: [(&str, Of); 4] = [
-            ("resident memory, idle", |m| m.idle),
-            (&streams, |m| m.streaming),
+            ("resident memory, idle", |m| Some(m.idle)),
+            (&streams, |m| Some(m.streaming)),
             (&upload, |m| m.uploading),
-            ("  after all of it", |m| m.after),
+            ("  after all of it", |m| Some(m.after)),
         ];
         for (title, of) in rows {
-            let values: Vec<i64> = memory.iter().map(|m| of(m) as i64).collect();
+            let values: Vec<_> = memory.iter().map(|m| of(m).map(|bytes| bytes as i64)).collect();
             self.row(title, &values, |bytes| size(bytes as u64));
         }
     }
@@ -77,18 +77,26 @@ impl Report {
             let pairs = of(other).iter().zip(of(bare));
             median(&pairs.map(|(other, bare)| other - bare).collect::<Vec<_>>())
         };
-        let values = others.iter().map(more);
-        let mut cells = vec![title.to_owned(), format!("({})", time(median(of(bare))))];
-        let values: Vec<Nanos> = values.collect();
-        cells.extend(values.iter().copied().map(added));
-        cells.extend(compared(self.subjects).map(|last| ratio(values[last - 1], values[0])));
-        self.table.row(cells);
+        let values: Vec<_> = others.iter().map(|other| Some(more(other))).collect();
+        let bare = format!("({})", time(median(of(bare))));
+        self.cells(vec![title.to_owned(), bare], &values, added);
     }
 
-    fn row(&mut self, title: &str, values: &[i64], text: fn(i64) -> String) {
-        let mut cells = vec![title.to_owned()];
-        cells.extend(values.iter().copied().map(text));
-        cells.extend(compared(self.subjects).map(|last| ratio(values[last], values[1])));
+    fn row(&mut self, title: &str, values: &[Option<i64>], text: fn(i64) -> String) {
+        let [bare, others @ ..] = values else { return };
+        self.cells(vec![title.to_owned(), bare.map_or_else(none, text)], others, text);
+    }
+
+    /// Adds a row that begins with `cells`: everyone's value but the bare upstream's, and how
+    /// the last one's compares.
+    fn cells(&mut self, mut cells: Vec<String>, values: &[Option<i64>], text: fn(i64) -> String) {
+        cells.extend(values.iter().map(|value| value.map_or_else(none, text)));
+        if let [between @ .., last] = values {
+            cells.extend(between.iter().map(|one| match (last, one) {
+                (Some(last), Some(one)) => ratio(*last, *one),
+                _ => none(),
+            }));
+        }
         self.table.row(cells);
     }
 }
@@ -99,16 +107,23 @@ impl std::fmt::Display for Report {
     }
 }
 
-/// Which subject is compared with the baseline, if there are both.
-fn compared(subjects: usize) -> Option<usize> {
-    (subjects > 2).then(|| subjects - 1)
+/// Two digits that say something, also of what is far less.
+fn ratio(value: i64, baseline: i64) -> String {
+    if value < 0 || baseline <= 0 {
+        return none();
+    }
+    let ratio = value as f64 / baseline as f64;
+    match ratio {
+        ..0.01 => format!("{ratio:.4}x"),
+        ..0.1 => format!("{ratio:.3}x"),
+        ..0.95 => format!("{ratio:.2}x"),
+        _ => format!("{ratio:.1}x"),
+    }
 }
 
-fn ratio(value: i64, baseline: i64) -> String {
-    match baseline {
-        1.. => format!("{:.1}x", value as f64 / baseline as f64),
-        _ => "-".to_owned(),
-    }
+/// What was not measured, or means nothing.
+fn none() -> String {
+    "-".to_owned()
 }
 
 /// Zero where nothing was measured.

@@ -9,10 +9,11 @@ use crate::load::Load;
 use crate::machine::{self, Others};
 use crate::measure::{Calls, rounds};
 use crate::memory;
+use crate::peer::Peer;
 use crate::report::Report;
 use crate::subject::Subject;
 use crate::table::size;
-use crate::{nginx, tollgate};
+use crate::{answers, nginx, tollgate};
 
 /// How much to measure.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub struct Plan {
     pub percent: usize,
     /// Who stays at home.
     pub without: Vec<Baseline>,
+    /// Who comes in addition.
+    pub with: Vec<Peer>,
     /// What to do where others use the machine.
     pub loaded: Loaded,
 }
@@ -46,17 +49,20 @@ pub enum Baseline {
 }
 
 /// Between two chunks of a stream that a model makes; a fast model.
-const PAUSE: Duration = Duration::from_millis(2);
+pub(crate) const PAUSE: Duration = Duration::from_millis(2);
 
 /// Measures and prints the table.
 pub fn run(plan: &Plan) -> anyhow::Result<()> {
     let early_warning = machine_is_free(plan.loaded)?;
-    let began = Instant::now();
     let subjects = start(plan)?;
+    let began = Instant::now();
     let ours = std::iter::once(std::process::id());
     let others = Others::watch(ours.chain(subjects.iter().flat_map(Subject::processes)).collect());
     let mut calls = Calls::none(&subjects);
     let mut memory = memory::idle(&subjects);
+    for (at, subject) in subjects.iter().enumerate() {
+        calls.add(at, answers::check(subject)?);
+    }
     let mut report = Report::new(&subjects);
     loads(plan, &subjects, &mut calls, &mut report)?;
     eprintln!("measuring memory");
@@ -65,7 +71,11 @@ pub fn run(plan: &Plan) -> anyhow::Result<()> {
 
     println!("{}", machine::description());
     for subject in &subjects {
-        println!("{}: {}", subject.name, subject.version);
+        let share = match subject.share {
+            100 => String::new(),
+            share => format!("; {share} % of the calls"),
+        };
+        println!("{}: {}{share}", subject.name, subject.version);
     }
     let warnings: Vec<String> = [early_warning, others.warning()].into_iter().flatten().collect();
     let warn = || warnings.iter().for_each(|warning| println!("{warning}"));
@@ -97,6 +107,9 @@ fn start(plan: &Plan) -> anyhow::Result<Vec<Subject>> {
     let mut subjects = vec![Subject::upstream()?];
     if wanted(Baseline::Nginx) {
         subjects.push(nginx::start(&subjects[0])?);
+    }
+    for peer in &plan.with {
+        subjects.push(peer.start(&subjects[0])?);
     }
     if wanted(Baseline::Tollgate) {
         subjects.push(tollgate::start(&subjects[0])?);

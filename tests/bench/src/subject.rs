@@ -11,11 +11,16 @@ use anyhow::{Context, ensure};
 use tempfile::TempDir;
 
 use crate::case::Case;
-use crate::process::family;
+use crate::load::Load;
+use crate::process::{Cpu, family};
 use crate::tollgate::Ledger;
 
-/// Longest wait for a server to answer.
-const START: Duration = Duration::from_secs(20);
+/// Longest wait for a server to answer; a Python one takes half a minute on a busy machine.
+const START: Duration = Duration::from_secs(180);
+/// So long nothing is done before work is taken to be over.
+const QUIET: Duration = Duration::from_millis(20);
+/// Longest wait for that.
+const SETTLE: Duration = Duration::from_secs(10);
 
 /// A running server. Stopped when dropped.
 pub(crate) struct Subject {
@@ -27,6 +32,12 @@ pub(crate) struct Subject {
     pub(crate) address: SocketAddr,
     /// What stands before the path of each call.
     pub(crate) prefix: &'static str,
+    /// Header lines that it needs besides.
+    pub(crate) headers: String,
+    /// How many of the calls it is asked, in percent; less for the slow.
+    pub(crate) share: usize,
+    /// Whether it is asked to pass on a very large body.
+    pub(crate) takes_uploads: bool,
     /// Where its receipts can be counted, if it writes any.
     pub(crate) ledger: Option<Ledger>,
     child: Child,
@@ -54,6 +65,9 @@ impl Subject {
             version,
             address,
             prefix: "",
+            headers: String::new(),
+            share: 100,
+            takes_uploads: true,
             ledger: None,
             child,
             _folder: folder,
@@ -72,8 +86,18 @@ impl Subject {
         let out = File::create(&log)?;
         command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
         let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
-        let mut subject =
-            Self { name, version, address, prefix: "", ledger: None, child, _folder: folder };
+        let mut subject = Self {
+            name,
+            version,
+            address,
+            prefix: "",
+            headers: String::new(),
+            share: 100,
+            takes_uploads: true,
+            ledger: None,
+            child,
+            _folder: folder,
+        };
         subject.wait_until_open().with_context(|| output(name, &log))?;
         Ok(subject)
     }
@@ -96,7 +120,32 @@ impl Subject {
 
     /// The bytes of a call to it.
     pub(crate) fn request(&self, case: Case) -> Vec<u8> {
-        case.request(&self.address.to_string(), self.prefix)
+        case.request(&self.address.to_string(), self.prefix, &self.headers)
+    }
+
+    /// Its part of `load`.
+    pub(crate) fn share_of(&self, load: Load) -> Load {
+        Load { each: (load.each * self.share).div_ceil(100), ..load }
+    }
+
+    /// Waits until everything that `calls` calls left to do is done: with receipts that can be
+    /// counted until they are committed, else until it does nothing any more.
+    pub(crate) fn settle(&self, calls: u64) -> anyhow::Result<()> {
+        if let Some(ledger) = &self.ledger {
+            return ledger.wait_for(calls);
+        }
+        let until = Instant::now() + SETTLE;
+        let processes = self.processes();
+        let mut before = Cpu::of(&processes);
+        while Instant::now() < until {
+            std::thread::sleep(QUIET);
+            let now = Cpu::of(&processes);
+            if now.since(&before) < QUIET / 10 {
+                break;
+            }
+            before = now;
+        }
+        Ok(())
     }
 }
 

@@ -25,13 +25,27 @@ pub(crate) const PROMPT_TOKENS: u64 = 120;
 /// See [`PROMPT_TOKENS`].
 pub(crate) const OUTPUT_TOKENS: u64 = 200;
 /// Asks for a pause of so many microseconds between chunks; each chunk then carries the
-/// instant it was made.
-pub(crate) const PACE: &str = "x-bench-pace-us";
+/// instant it was made. It stands in the prompt, for not every gateway passes on headers.
+pub(crate) const PACE: &str = "pace in microseconds: ";
 /// What precedes that instant, in nanoseconds since 1970, always 19 digits.
-pub(crate) const STAMP: &str = "\"content\":\"";
+pub(crate) const STAMP: &str = "made at ";
 
 /// As much of a request body as is looked at.
 const LOOK: usize = 16 * 1024;
+
+/// What a whole answer says.
+pub(crate) fn whole_text() -> String {
+    "A gateway lets a request through and keeps the receipt. ".repeat(8)
+}
+
+/// What the chunks of a stream without pauses say together.
+pub(crate) fn streamed_text() -> String {
+    (0..CHUNKS).map(word).collect()
+}
+
+fn word(at: u32) -> String {
+    format!(" word{at}")
+}
 
 type Body = BoxBody<Bytes, Infallible>;
 
@@ -73,7 +87,7 @@ struct Answers {
 
 impl Answers {
     fn new() -> Self {
-        let words = "A gateway lets a request through and keeps the receipt. ".repeat(8);
+        let words = whole_text();
         let usage = format!(
             r#""usage":{{"prompt_tokens":{PROMPT_TOKENS},"completion_tokens":{OUTPUT_TOKENS},"total_tokens":{},"prompt_tokens_details":{{"cached_tokens":0,"audio_tokens":0}},"completion_tokens_details":{{"reasoning_tokens":0,"audio_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}}}"#,
             PROMPT_TOKENS + OUTPUT_TOKENS
@@ -84,24 +98,25 @@ impl Answers {
         let last = event(&format!(r#"[],{usage}"#));
         Self {
             whole: whole.into(),
-            chunks: (0..CHUNKS).map(|at| content(&format!(" word{at}"))).collect(),
+            chunks: (0..CHUNKS).map(|at| content(&word(at))).collect(),
             usage: last,
             done: Bytes::from_static(b"data: [DONE]\n\n"),
         }
     }
 
     async fn to(&self, request: Request<Incoming>) -> Response<Body> {
-        let pace = request.headers().get(PACE).and_then(|value| value.to_str().ok()?.parse().ok());
         let asked = look_at(request.into_body()).await;
         let says = |what: &str| memchr::memmem::find(&asked, what.as_bytes()).is_some();
-        if !says(r#""stream":true"#) {
+        // Some gateways write the body anew, and with spaces.
+        if !says(r#""stream":true"#) && !says(r#""stream": true"#) {
             return answer("application/json", Full::new(self.whole.clone()).boxed());
         }
         let stop = event(r#"[{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}]"#);
-        let usage = says(r#""include_usage":true"#).then(|| self.usage.clone());
+        let wants_usage = says(r#""include_usage":true"#) || says(r#""include_usage": true"#);
+        let usage = wants_usage.then(|| self.usage.clone());
         let end: Vec<Bytes> =
             [Some(stop), usage, Some(self.done.clone())].into_iter().flatten().collect();
-        let body = match pace {
+        let body = match pace(&asked) {
             Some(pace) => paced(Duration::from_micros(pace), end),
             None => {
                 let all: Vec<Bytes> = self.chunks.iter().cloned().chain(end).collect();
@@ -123,6 +138,13 @@ fn answer(content_type: &'static str, body: Body) -> Response<Body> {
         .expect("the headers are constants")
 }
 
+/// The pause that the prompt asks for, in microseconds.
+fn pace(asked: &[u8]) -> Option<u64> {
+    let at = memchr::memmem::find(asked, PACE.as_bytes())? + PACE.len();
+    let digits = asked[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    std::str::from_utf8(&asked[at..at + digits]).ok()?.parse().ok()
+}
+
 /// Reads the body to its end and returns its beginning.
 async fn look_at(mut body: Incoming) -> Vec<u8> {
     let mut seen = Vec::new();
@@ -139,7 +161,7 @@ fn paced(pace: Duration, end: Vec<Bytes>) -> Body {
     let chunks = stream::iter(0..CHUNKS).then(move |at| async move {
         sleep_until(began + pace * at).await;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later than 1970");
-        content(&format!("{:019}", now.as_nanos()))
+        content(&format!("{STAMP}{:019}", now.as_nanos()))
     });
     let frames = chunks.chain(stream::iter(end)).map(|chunk| Ok(Frame::data(chunk)));
     BodyExt::boxed(StreamBody::new(frames))
@@ -147,7 +169,7 @@ fn paced(pace: Duration, end: Vec<Bytes>) -> Body {
 
 fn content(text: &str) -> Bytes {
     event(&format!(
-        r#"[{{"index":0,"delta":{{{STAMP}{text}"}},"logprobs":null,"finish_reason":null}}]"#
+        r#"[{{"index":0,"delta":{{"content":"{text}"}},"logprobs":null,"finish_reason":null}}]"#
     ))
 }
 
