@@ -69,7 +69,7 @@ fn no_question_and_no_write_scans_a_table_or_sorts() {
         prune::FORGET_RESERVATION,
         prune::REMOVE_TAG,
         upkeep::DAYS,
-        upkeep::ROLLUP_DAYS,
+        upkeep::ROLLUP_ENDS,
         upkeep::OF_DAY,
         upkeep::STALE,
     ] {

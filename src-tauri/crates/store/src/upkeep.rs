@@ -45,7 +45,7 @@ impl Verified {
 // Asked for one at a time, each end is one look at the index; together they are a scan.
 pub(crate) const DAYS: &str =
     "SELECT (SELECT min(ordinal) FROM receipt), (SELECT max(ordinal) FROM receipt)";
-pub(crate) const ROLLUP_DAYS: &str = "SELECT
+pub(crate) const ROLLUP_ENDS: &str = "SELECT
     (SELECT min(place) FROM sealed_rollup WHERE place >= ?1 AND place < ?2) & 1099511627775,
     (SELECT max(place) FROM sealed_rollup WHERE place >= ?1 AND place < ?2) & 1099511627775";
 pub(crate) const OF_DAY: &str = "SELECT ordinal, lane, cost, detail FROM receipt
@@ -262,7 +262,10 @@ pub(crate) fn ends(db: &rusqlite::Connection) -> Result<Option<(i64, i64)>, Stor
     let day = |ordinal: i64| Span::Day.cell_of(ordinal >> 12);
     let receipts: Option<(i64, i64)> = db.query_row(DAYS, [], ends)?;
     let receipts = receipts.map(|(first, last)| (day(first), day(last)));
-    let sealed = db.query_row(ROLLUP_DAYS, seal::places(Span::Day, 0..i64::MAX), ends)?;
+    // Of quarters: days are forgotten and sealed anew by a rebuild, which may be cut short.
+    let sealed = db.query_row(ROLLUP_ENDS, seal::places(Span::Quarter, 0..i64::MAX), ends)?;
+    let of_quarter = |cell| Span::Day.cell_of(Span::Quarter.start_ms(cell));
+    let sealed = sealed.map(|(first, last)| (of_quarter(first), of_quarter(last)));
     let both = [receipts, sealed];
     let first = both.iter().flatten().map(|(first, _)| *first).min();
     let last = both.iter().flatten().map(|(_, last)| *last).max();

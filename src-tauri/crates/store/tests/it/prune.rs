@@ -102,6 +102,24 @@ fn a_pruning_that_was_cut_short_is_finished_by_the_next_start() {
 }
 
 #[test]
+fn sums_of_pruned_days_count_while_days_are_still_to_be_sealed_anew() {
+    let home = tempfile::tempdir().unwrap();
+    four_months(home.path());
+    let ledger = Ledger::open(home.path()).unwrap();
+    ledger.prune(at(60), at(120)).unwrap();
+    ledger.close(Duration::from_secs(10));
+    // As a rebuild leaves it that is killed before it has sealed days again.
+    let db = rusqlite::Connection::open(home.path().join("ledger.db")).unwrap();
+    db.execute_batch(
+        "DELETE FROM sealed_rollup WHERE place >= 1 << 40;
+         UPDATE sealed SET until = 0 WHERE span != 0",
+    )
+    .unwrap();
+    assert_eq!(usage(home.path(), &Filter::default()).totals.requests, 480);
+    assert!(Questions::open(home.path()).unwrap().verify().unwrap().is_sound());
+}
+
+#[test]
 fn the_last_month_and_what_is_awaited_stay() {
     let home = tempfile::tempdir().unwrap();
     four_months(home.path());
