@@ -16,7 +16,8 @@ use crate::lines::put_settlement;
 use crate::names::{Glossary, Interning, Names};
 use crate::pack::UnpackError;
 use crate::receipt_row;
-use crate::rollup::Cells;
+use crate::road::Roads;
+use crate::rollup::{Cells, LaneSums};
 use crate::schema;
 use crate::seal::{SealsLeft, seal};
 use crate::settlement;
@@ -32,6 +33,7 @@ pub(crate) struct Books {
     pub(crate) names: Names,
     pub(crate) glossary: Glossary,
     lanes: HashMap<Lane, LaneId>,
+    roads: Roads,
     passes_seen: HashMap<Box<str>, i64>,
     /// Absent: to be read anew.
     pub(crate) put_away: Option<PutAway>,
@@ -90,6 +92,7 @@ impl Books {
             names: Names::default(),
             glossary: Glossary::default(),
             lanes: HashMap::new(),
+            roads: Roads::default(),
             passes_seen: HashMap::new(),
             put_away: None,
             newest_ms: newest >> 12,
@@ -118,6 +121,7 @@ impl Books {
             let _ = self.db.execute_batch("ROLLBACK");
             self.names.forget();
             self.lanes.clear();
+            self.roads = Roads::default();
             self.passes_seen.clear();
             self.put_away = None;
             self.next_seal_ms = 0;
@@ -212,6 +216,15 @@ impl Books {
         }
         self.lanes.insert(lane, id);
         Ok(id)
+    }
+
+    /// Sums of lanes as sums of roads.
+    pub(crate) fn by_road(&mut self, sums: LaneSums) -> rusqlite::Result<LaneSums> {
+        match self.roads.refresh(&self.db) {
+            // A lane that cannot be read stays a road of its own.
+            Ok(()) | Err(UnpackError::Damaged) => Ok(self.roads.fold(sums)),
+            Err(UnpackError::Sqlite(error)) => Err(error),
+        }
     }
 
     pub(crate) fn interning(&mut self) -> Interning<'_> {

@@ -96,6 +96,8 @@ pub(crate) struct Selection {
     pub(crate) ids: Vec<ReceiptId>,
     /// Lanes were chosen by what calls exercised.
     pub(crate) by_use: bool,
+    /// Of each road all lanes were chosen, or none.
+    pub(crate) by_road: bool,
 }
 
 impl Selection {
@@ -118,6 +120,7 @@ impl Selection {
             tags: tags(&filter.tags, db)?,
             ids: filter.ids.clone(),
             by_use: !filter.technologies.is_empty() || !filter.capabilities.is_empty(),
+            by_road: is_of_roads(filter),
         })
     }
 
@@ -125,6 +128,19 @@ impl Selection {
     pub(crate) fn is_of_lanes(&self) -> bool {
         self.ids.is_empty() && self.tags.as_ref().is_some_and(Vec::is_empty)
     }
+}
+
+/// Whether nothing that lanes of a road differ in is asked for.
+fn is_of_roads(filter: &Filter) -> bool {
+    let is_word = |status: &StatusFilter| match status {
+        StatusFilter::Word(_) => true,
+        StatusFilter::Code(_) | StatusFilter::Class(_) => false,
+    };
+    filter.clients.is_empty()
+        && filter.technologies.is_empty()
+        && filter.capabilities.is_empty()
+        && filter.stream.is_none()
+        && filter.statuses.iter().all(is_word)
 }
 
 /// The first ordinal that an instant can have.

@@ -37,6 +37,7 @@ mod receipt_row;
 mod record;
 mod register;
 mod reprice;
+mod road;
 mod rollup;
 mod running;
 mod schema;

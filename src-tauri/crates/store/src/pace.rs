@@ -13,7 +13,7 @@ use crate::prune;
 use crate::questions::Questions;
 use crate::receipt_row;
 use crate::rollup::Span;
-use crate::seal::{self, Sealed, SealedCells};
+use crate::seal::{self, Rows, Sealed, SealedCells};
 use crate::standing::Standing;
 use crate::upkeep;
 use crate::walk::Direction;
@@ -123,21 +123,22 @@ impl Questions {
         let sealed = Sealed::read(&self.db)?;
         let day = |ms| Span::Day.cell_of(ms);
         let days = day(period.start)..day(period.end - 1) + 1;
-        let known = days.start..days.end.min(sealed.until(Span::Day));
+        let of_days = if selection.by_road { Rows::DaysOfRoads } else { Rows::Days };
+        let known = days.start..days.end.min(sealed.until(of_days));
         let first = prune::first_day(&self.db)?.unwrap_or(i64::MIN);
         let is_told_apart = !selection.by_use || self.sorting_from()?.is_none();
         if period.is_empty() || known.end - known.start <= MOST_DAYS as i64 || !is_told_apart {
-            let busy = self.busy(selection, Span::Quarter, &quarters(&period))?;
+            let busy = self.busy(selection, Rows::Quarters, &quarters(&period))?;
             return Ok(kept(busy, |quarter| day(Span::Quarter.start_ms(quarter)) >= first));
         }
-        let (mut busy, pruned) = kept(self.busy(selection, Span::Day, &known)?, |day| day >= first);
+        let (mut busy, pruned) = kept(self.busy(selection, of_days, &known)?, |day| day >= first);
         busy.sort_unstable_by_key(|(_, requests)| std::cmp::Reverse(*requests));
         let left_out = busy.get(MOST_DAYS).map_or(0, |(_, requests)| *requests).max(pruned);
         let mut found = Busy::new();
         let latest = (known.end..days.end).map(|day| (day, 0));
         for (day, _) in busy.into_iter().take(MOST_DAYS).chain(latest) {
             let of_day = Span::Quarter.within(Span::Day, day);
-            found.extend(self.busy(selection, Span::Quarter, &of_day)?);
+            found.extend(self.busy(selection, Rows::Quarters, &of_day)?);
         }
         Ok((found, left_out))
     }
@@ -146,12 +147,12 @@ impl Questions {
     fn busy(
         &self,
         selection: &Selection,
-        span: Span,
+        sealed: Rows,
         cells: &Range<i64>,
     ) -> Result<Busy, StoreError> {
         let mut busy: BTreeMap<i64, i64> = BTreeMap::new();
         let mut rows = self.db.prepare_cached(seal::ROWS)?;
-        let mut rows = rows.query(seal::places(span, cells.clone()))?;
+        let mut rows = rows.query(seal::places(sealed, cells.clone()))?;
         while let Some(row) = rows.next()? {
             let bytes = row.get_ref(1)?.as_blob().map_err(|_| StoreError::Damaged)?;
             let (mut of_lanes, mut sum) = (SealedCells::new(bytes), 0);
@@ -162,7 +163,7 @@ impl Questions {
             }
             busy.insert(row.get(0)?, sum);
         }
-        if span == Span::Quarter {
+        if sealed == Rows::Quarters {
             let mut rows = self.db.prepare_cached(seal::LIVE)?;
             let mut rows = rows.query([cells.start, cells.end])?;
             while let Some(row) = rows.next()? {

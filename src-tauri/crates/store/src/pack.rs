@@ -70,6 +70,11 @@ pub(crate) fn put_signed(out: &mut Vec<u8>, value: i128) {
     put(out, (value << 1 ^ value >> 127) as u128);
 }
 
+/// What [`put_signed`] made of a number of at most 62 bits.
+const fn unfolded(small: u64) -> i64 {
+    (small >> 1) as i64 ^ -((small & 1) as i64)
+}
+
 /// An amount as its significant digits and how many zeros follow them: three to five bytes
 /// for what an LLM call costs, instead of sixteen.
 pub(crate) fn put_money(out: &mut Vec<u8>, money: Money) {
@@ -165,14 +170,8 @@ impl<'a> Unpack<'a> {
 
     /// A number of [`put`], if it fits what the caller wants.
     pub(crate) fn take<T: TryFrom<u128>>(&mut self) -> Result<T, UnpackError> {
-        // Most numbers fit eight bytes, and 64 bits are quicker than 128.
-        let mut small: u64 = 0;
-        for (at, byte) in self.rest.iter().enumerate().take(8) {
-            small |= u64::from(byte & 0x7f) << (7 * at);
-            if *byte < 0x80 {
-                self.rest = &self.rest[at + 1..];
-                return T::try_from(u128::from(small)).map_err(|_| UnpackError::Damaged);
-            }
+        if let Some(small) = self.small() {
+            return T::try_from(u128::from(small)).map_err(|_| UnpackError::Damaged);
         }
         let mut value: u128 = 0;
         for shift in (0..133).step_by(7) {
@@ -185,12 +184,38 @@ impl<'a> Unpack<'a> {
         Err(UnpackError::Damaged)
     }
 
+    /// A number of at most eight bytes, as most are: 64 bits are quicker than 128.
+    #[inline]
+    fn small(&mut self) -> Option<u64> {
+        // Rollups are histograms for the most part, and those mostly numbers of one byte.
+        if let [byte @ 0..0x80, rest @ ..] = self.rest {
+            self.rest = rest;
+            return Some((*byte).into());
+        }
+        let mut small: u64 = 0;
+        for (at, byte) in self.rest.iter().enumerate().take(8) {
+            small |= u64::from(byte & 0x7f) << (7 * at);
+            if *byte < 0x80 {
+                self.rest = &self.rest[at + 1..];
+                return Some(small);
+            }
+        }
+        None
+    }
+
     pub(crate) fn signed(&mut self) -> Result<i128, UnpackError> {
+        if let Some(small) = self.small() {
+            return Ok(unfolded(small).into());
+        }
         let value: u128 = self.take()?;
         Ok((value >> 1) as i128 ^ -((value & 1) as i128))
     }
 
+    #[inline]
     pub(crate) fn signed_millis(&mut self) -> Result<i64, UnpackError> {
+        if let Some(small) = self.small() {
+            return Ok(unfolded(small));
+        }
         i64::try_from(self.signed()?).map_err(|_| UnpackError::Damaged)
     }
 

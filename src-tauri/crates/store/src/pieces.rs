@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::rollup::Span;
-use crate::seal::Sealed;
+use crate::seal::{Rows, Sealed};
 use crate::tally::Sign;
 
 /// A part of a range and what answers for it.
@@ -19,7 +19,7 @@ pub(crate) struct Piece {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Of {
     /// Sealed cells, of which the piece is a whole number.
-    Sealed(Span),
+    Sealed(Rows),
     /// Quarters that are not sealed, of which the piece is a whole number.
     Live,
     /// Receipts one by one.
@@ -33,15 +33,15 @@ pub(crate) struct Layer {
     known: Range<i64>,
 }
 
-/// The cells of these spans, coarsest first, as far as they are sealed.
-pub(crate) fn layers(sealed: &Sealed, spans: &[Span]) -> Vec<Layer> {
-    let layer = |span: &Span| {
-        let known = i64::MIN..span.start_ms(sealed.until(*span));
-        Layer { of: Of::Sealed(*span), span: *span, known }
+/// The cells of these sorts, coarsest first, as far as they are sealed.
+pub(crate) fn layers(sealed: &Sealed, rows: &[Rows]) -> Vec<Layer> {
+    let layer = |rows: &Rows| {
+        let known = i64::MIN..rows.span().start_ms(sealed.until(*rows));
+        Layer { of: Of::Sealed(*rows), span: rows.span(), known }
     };
-    let live = Span::Quarter.start_ms(sealed.until(Span::Quarter))..i64::MAX;
+    let live = Span::Quarter.start_ms(sealed.until(Rows::Quarters))..i64::MAX;
     let live = Layer { of: Of::Live, span: Span::Quarter, known: live };
-    spans.iter().map(layer).chain([live]).collect()
+    rows.iter().map(layer).chain([live]).collect()
 }
 
 /// Cuts a range into whole cells, as coarse as can be, and ragged ends. A cell that lies in
@@ -103,10 +103,10 @@ mod tests {
             let until = |at: usize, most: u32, span: Span| span.start_ms(i64::from(until[at] % most));
             let quarters = until(0, 20_000, Span::Quarter);
             let layers = [
-                Layer { of: Of::Sealed(Span::Month), span: Span::Month, known: i64::MIN..until(3, 8, Span::Month) },
-                Layer { of: Of::Sealed(Span::Week), span: Span::Week, known: i64::MIN..until(1, 30, Span::Week) },
-                Layer { of: Of::Sealed(Span::Day), span: Span::Day, known: i64::MIN..until(2, 210, Span::Day) },
-                Layer { of: Of::Sealed(Span::Quarter), span: Span::Quarter, known: i64::MIN..quarters },
+                Layer { of: Of::Sealed(Rows::MonthsOfRoads), span: Span::Month, known: i64::MIN..until(3, 8, Span::Month) },
+                Layer { of: Of::Sealed(Rows::WeeksOfRoads), span: Span::Week, known: i64::MIN..until(1, 30, Span::Week) },
+                Layer { of: Of::Sealed(Rows::Days), span: Span::Day, known: i64::MIN..until(2, 210, Span::Day) },
+                Layer { of: Of::Sealed(Rows::Quarters), span: Span::Quarter, known: i64::MIN..quarters },
                 Layer { of: Of::Live, span: Span::Quarter, known: quarters..i64::MAX },
             ];
             // How often each instant counts changes at the ends of pieces only.

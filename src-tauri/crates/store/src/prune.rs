@@ -13,7 +13,7 @@ use crate::pack::UnpackError;
 use crate::questions::Questions;
 use crate::receipt_row::{self, Lanes};
 use crate::rollup::Span;
-use crate::seal::{Sealed, SealsLeft};
+use crate::seal::{Rows, Sealed, SealsLeft};
 use crate::standing::Standing;
 use crate::{names, seal, upkeep};
 
@@ -74,7 +74,7 @@ fn end(db: &Connection, before: Timestamp, now: Timestamp) -> Result<i64, StoreE
 fn is_summed_up(db: &Connection, day: i64) -> Result<(), StoreError> {
     let stale: Option<i64> = db.prepare_cached(upkeep::STALE)?.query_row([], |row| row.get(0))?;
     let has_some = db.query_row(ANY_BEFORE, [first_ordinal(day)], |row| row.get::<_, bool>(0))?;
-    if has_some && (stale.is_some() || Sealed::read(db)?.until(Span::Day) < day) {
+    if has_some && (stale.is_some() || Sealed::read(db)?.until(Rows::Days) < day) {
         return Err(StoreError::NotSummedUp);
     }
     Ok(())

@@ -10,7 +10,7 @@ use crate::books::Books;
 use crate::lane::LaneId;
 use crate::names::Reading;
 use crate::pack::{Unpack, UnpackError, Unspell};
-use crate::seal::{self, Sealed};
+use crate::seal::{self, Rows, Sealed};
 use crate::tally::{Reads, Sign, Tally};
 
 /// How long a cell is.
@@ -32,18 +32,6 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 const FIRST_MONDAY: i64 = -3;
 
 impl Span {
-    pub(crate) const ALL: [Self; 4] = [Self::Quarter, Self::Day, Self::Week, Self::Month];
-
-    /// The number on disk.
-    pub(crate) const fn code(self) -> u8 {
-        match self {
-            Self::Quarter => 0,
-            Self::Day => 1,
-            Self::Week => 3,
-            Self::Month => 4,
-        }
-    }
-
     /// The cell an instant lies in.
     pub(crate) const fn cell_of(self, ms: i64) -> i64 {
         let day = ms.div_euclid(DAY_MS);
@@ -62,15 +50,6 @@ impl Span {
             Self::Day => cell * DAY_MS,
             Self::Week => (FIRST_MONDAY + 7 * cell) * DAY_MS,
             Self::Month => first_day(cell) * DAY_MS,
-        }
-    }
-
-    /// The span whose cells one of this is made of; a quarter is made of receipts.
-    pub(crate) const fn finer(self) -> Option<Self> {
-        match self {
-            Self::Quarter => None,
-            Self::Day => Some(Self::Quarter),
-            Self::Week | Self::Month => Some(Self::Day),
         }
     }
 
@@ -139,16 +118,26 @@ impl Cells {
     /// Merges the corrections into the ledger's cells.
     pub(crate) fn write(self, books: &mut Books) -> rusqlite::Result<()> {
         let sealed = Sealed::read(&books.db)?;
-        for span in Span::ALL {
-            for (cell, sums) in self.folded(span) {
-                if cell < sealed.until(span) {
-                    seal::correct(books, span, cell, sums)?;
-                } else if span == Span::Quarter {
-                    correct(books, cell, sums)?;
-                }
+        for rows in Rows::ALL {
+            let until = sealed.until(rows);
+            if !self.begins_before(rows.span(), until) {
+                continue;
+            }
+            for (cell, sums) in self.folded(rows.span()).into_iter().filter(|cell| cell.0 < until) {
+                seal::correct(books, rows, cell, sums)?;
             }
         }
+        let live = sealed.until(Rows::Quarters);
+        for (quarter, sums) in self.quarters.into_iter().filter(|cell| cell.0 >= live) {
+            correct(books, quarter, sums)?;
+        }
         Ok(())
+    }
+
+    /// Whether any of it counts in a cell before this one.
+    fn begins_before(&self, span: Span, cell: i64) -> bool {
+        let first = self.quarters.keys().next();
+        first.is_some_and(|first| span.cell_of(Span::Quarter.start_ms(*first)) < cell)
     }
 
     /// The same by cells of a span.

@@ -1,6 +1,7 @@
 //! Sealing: once a quarter of an hour, a UTC day, a week or a month is over, the cells of all its
 //! lanes become one row, small and quick to read. Until then nobody needs days and weeks, and a
-//! receipt costs one cell. What comes late or is corrected later goes into sealed rows.
+//! receipt costs one cell. What comes late or is corrected later goes into sealed rows. Days and
+//! longer are sealed twice: by lane, and by road for the many questions that tell no lanes apart.
 
 use std::ops::Range;
 
@@ -14,16 +15,89 @@ use crate::pack::{Unpack, UnpackError, Unspell, put, put_money, put_signed};
 use crate::rollup::{LaneSums, Span, read_sums};
 use crate::tally::{Reads, Sign, Tally};
 
-/// How far each span is sealed: the first cell that is not.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Sealed {
-    quarters: i64,
-    days: i64,
-    weeks: i64,
-    months: i64,
+/// Sealed rows of one sort: how long a cell is, and what it tells apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rows {
+    Quarters,
+    Days,
+    Weeks,
+    Months,
+    DaysOfRoads,
+    WeeksOfRoads,
+    MonthsOfRoads,
 }
 
-pub(crate) const UNTIL: &str = "SELECT until FROM sealed WHERE span = ?1";
+impl Rows {
+    /// Each after what it is made of.
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Quarters,
+        Self::Days,
+        Self::Weeks,
+        Self::Months,
+        Self::DaysOfRoads,
+        Self::WeeksOfRoads,
+        Self::MonthsOfRoads,
+    ];
+
+    /// The number on disk.
+    const fn code(self) -> u8 {
+        match self {
+            Self::Quarters => 0,
+            Self::Days => 1,
+            Self::Weeks => 3,
+            Self::Months => 4,
+            Self::DaysOfRoads => 5,
+            Self::WeeksOfRoads => 6,
+            Self::MonthsOfRoads => 7,
+        }
+    }
+
+    /// How long a cell is.
+    pub(crate) const fn span(self) -> Span {
+        match self {
+            Self::Quarters => Span::Quarter,
+            Self::Days | Self::DaysOfRoads => Span::Day,
+            Self::Weeks | Self::WeeksOfRoads => Span::Week,
+            Self::Months | Self::MonthsOfRoads => Span::Month,
+        }
+    }
+
+    /// What these are made of; quarters are made of receipts.
+    pub(crate) const fn finer(self) -> Option<Self> {
+        match self {
+            Self::Quarters => None,
+            Self::Days => Some(Self::Quarters),
+            Self::Weeks | Self::Months | Self::DaysOfRoads => Some(Self::Days),
+            Self::WeeksOfRoads | Self::MonthsOfRoads => Some(Self::DaysOfRoads),
+        }
+    }
+
+    /// Whether lanes of a road are one.
+    pub(crate) const fn is_of_roads(self) -> bool {
+        match self {
+            Self::Quarters | Self::Days | Self::Weeks | Self::Months => false,
+            Self::DaysOfRoads | Self::WeeksOfRoads | Self::MonthsOfRoads => true,
+        }
+    }
+
+    /// How many times the work of a quarter it is to seal a cell.
+    const fn work(self) -> usize {
+        match self {
+            Self::Quarters => 1,
+            Self::Days | Self::Weeks | Self::DaysOfRoads | Self::WeeksOfRoads => 4,
+            Self::MonthsOfRoads => 10,
+            Self::Months => 25,
+        }
+    }
+}
+
+/// How far each sort is sealed: the first cell that is not, by its number on disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sealed {
+    until: [i64; 8],
+}
+
+pub(crate) const UNTIL: &str = "SELECT span, until FROM sealed WHERE span >= 0";
 const SEAL: &str = "UPDATE sealed SET until = ?2 WHERE span = ?1";
 pub(crate) const LIVE: &str = "SELECT start, lane, requests, cost, sums FROM rollup
     WHERE span = 0 AND start >= ?1 AND start < ?2";
@@ -45,8 +119,8 @@ const LAST_CELL: i64 = 1 << 40;
 
 /// The first place of a range of cells, and the first after it. What lies before 1970, where
 /// nothing is, shares the place of the first cell.
-pub(crate) fn places(span: Span, cells: Range<i64>) -> [i64; 2] {
-    let first = i64::from(span.code()) << 40;
+pub(crate) fn places(rows: Rows, cells: Range<i64>) -> [i64; 2] {
+    let first = i64::from(rows.code()) << 40;
     [cells.start, cells.end].map(|cell| first + cell.clamp(0, LAST_CELL))
 }
 
@@ -62,77 +136,66 @@ pub(crate) enum SealsLeft {
 impl Sealed {
     /// Reads it with the cells it speaks of, that is in one transaction.
     pub(crate) fn read(db: &Connection) -> rusqlite::Result<Self> {
-        let until =
-            |span: Span| db.prepare_cached(UNTIL)?.query_row([span.code()], |row| row.get(0));
-        Ok(Self {
-            quarters: until(Span::Quarter)?,
-            days: until(Span::Day)?,
-            weeks: until(Span::Week)?,
-            months: until(Span::Month)?,
-        })
+        let mut sealed = Self::default();
+        let mut rows = db.prepare_cached(UNTIL)?;
+        let mut rows = rows.query([])?;
+        while let Some(row) = rows.next()? {
+            if let Some(until) = sealed.until.get_mut(usize::from(row.get::<_, u8>(0)?)) {
+                *until = row.get(1)?;
+            }
+        }
+        Ok(sealed)
     }
 
-    /// The first cell of a span that is not sealed.
-    pub(crate) fn until(&self, span: Span) -> i64 {
-        match span {
-            Span::Quarter => self.quarters,
-            Span::Day => self.days,
-            Span::Week => self.weeks,
-            Span::Month => self.months,
-        }
+    /// The first cell that is not sealed.
+    pub(crate) fn until(&self, rows: Rows) -> i64 {
+        self.until[usize::from(rows.code())]
     }
 }
 
 /// Seals up to so many cells that were over at `now_ms`, the finest first.
 pub(crate) fn seal(books: &mut Books, now_ms: i64, most: usize) -> Result<SealsLeft, UnpackError> {
     let mut left = most;
-    for span in Span::ALL {
+    for rows in Rows::ALL {
         let sealed = Sealed::read(&books.db)?;
-        let finer_until_ms =
-            span.finer().map_or(now_ms - GRACE_MS, |finer| finer.start_ms(sealed.until(finer)));
-        let before = sealed.until(span);
-        let end = span.cell_of(finer_until_ms);
+        let finer_until_ms = rows
+            .finer()
+            .map_or(now_ms - GRACE_MS, |finer| finer.span().start_ms(sealed.until(finer)));
+        let before = sealed.until(rows);
+        let end = rows.span().cell_of(finer_until_ms);
         let mut until = before;
         while until < end && left > 0 {
-            until = seal_next(books, span, until..end)?;
-            left = left.saturating_sub(work_of(span));
+            until = seal_next(books, rows, until..end)?;
+            left = left.saturating_sub(rows.work());
         }
         if until != before {
-            books.db.prepare_cached(SEAL)?.execute(params![span.code(), until])?;
+            books.db.prepare_cached(SEAL)?.execute(params![rows.code(), until])?;
         }
     }
     Ok(if left == 0 { SealsLeft::Some } else { SealsLeft::None })
 }
 
-/// How many times the work of a quarter it is to seal a cell.
-const fn work_of(span: Span) -> usize {
-    match span {
-        Span::Quarter => 1,
-        Span::Day | Span::Week => 4,
-        Span::Month => 25,
-    }
-}
-
 /// Seals the first of these cells that anything happened in; says up to which all are done.
-fn seal_next(books: &mut Books, span: Span, cells: Range<i64>) -> Result<i64, UnpackError> {
-    let finer = span.finer();
+fn seal_next(books: &mut Books, rows: Rows, cells: Range<i64>) -> Result<i64, UnpackError> {
+    let (span, finer) = (rows.span(), rows.finer());
     let next: Option<i64> = match finer {
         None => books.db.prepare_cached(NEXT_LIVE)?.query_row([cells.start], |row| row.get(0))?,
         Some(finer) => {
-            let from = finer.cell_of(span.start_ms(cells.start));
+            let from = finer.span().cell_of(span.start_ms(cells.start));
             let rest = places(finer, from..LAST_CELL);
             let next: Option<i64> =
                 books.db.prepare_cached(NEXT)?.query_row(rest, |row| row.get(0))?;
-            next.map(|next| span.cell_of(finer.start_ms(next)))
+            next.map(|next| span.cell_of(finer.span().start_ms(next)))
         }
     };
     let Some(cell) = next.filter(|next| cells.contains(next)) else { return Ok(cells.end) };
     let names = Reading { glossary: &books.glossary, db: &books.db };
     let sums = match finer {
         None => live(&names, cell)?,
-        Some(finer) => sealed(&names, finer, finer.within(span, cell))?,
+        Some(finer) => sealed(&names, finer, finer.span().within(span, cell))?,
     };
-    write(books, span, cell, &sums)?;
+    let sums = if rows.is_of_roads() { books.by_road(sums)? } else { sums };
+    write(books, rows, cell, &sums)?;
     if finer.is_none() {
         books.db.prepare_cached(FORGET_LIVE)?.execute([cell, cell + 1])?;
     }
@@ -159,13 +222,13 @@ pub(crate) fn live(names: &Reading<'_>, quarter: i64) -> Result<LaneSums, Unpack
 /// What sealed cells come to, by lane.
 pub(crate) fn sealed(
     names: &Reading<'_>,
-    span: Span,
+    rows: Rows,
     cells: Range<i64>,
 ) -> Result<LaneSums, UnpackError> {
-    let mut rows = names.db.prepare_cached(ROWS)?;
-    let mut rows = rows.query(places(span, cells))?;
+    let mut found = names.db.prepare_cached(ROWS)?;
+    let mut found = found.query(places(rows, cells))?;
     let mut sums = LaneSums::new();
-    while let Some(row) = rows.next()? {
+    while let Some(row) = found.next()? {
         let bytes = row.get_ref(1)?.as_blob().map_err(|_| UnpackError::Damaged)?;
         match add_row(&mut sums, bytes, names) {
             Ok(()) | Err(UnpackError::Damaged) => {}
@@ -194,17 +257,21 @@ pub(crate) fn add_row(
     Ok(())
 }
 
-/// Merges corrections into a cell that is sealed.
+/// Merges corrections of lanes into a cell that is sealed.
 pub(crate) fn correct(
     books: &mut Books,
-    span: Span,
+    rows: Rows,
     cell: i64,
-    mut sums: LaneSums,
+    sums: LaneSums,
 ) -> rusqlite::Result<()> {
+    let mut sums = match rows.is_of_roads() {
+        true => books.by_road(sums)?,
+        false => sums,
+    };
     let names = Reading { glossary: &books.glossary, db: &books.db };
     let before: Option<Vec<u8>> = {
         let mut find = books.db.prepare_cached(ROWS)?;
-        find.query_row(places(span, cell..cell + 1), |row| row.get(1)).optional()?
+        find.query_row(places(rows, cell..cell + 1), |row| row.get(1)).optional()?
     };
     if let Some(bytes) = before {
         match add_row(&mut sums, &bytes, &names) {
@@ -213,13 +280,13 @@ pub(crate) fn correct(
         }
         sums.values_mut().for_each(Tally::tidy);
     }
-    write(books, span, cell, &sums)
+    write(books, rows, cell, &sums)
 }
 
 /// Writes a sealed row, or removes one that is empty.
 pub(crate) fn write(
     books: &mut Books,
-    span: Span,
+    rows: Rows,
     cell: i64,
     sums: &LaneSums,
 ) -> rusqlite::Result<()> {
@@ -236,9 +303,9 @@ pub(crate) fn write(
         last = *lane;
     }
     if cells.is_empty() {
-        books.db.prepare_cached(FORGET)?.execute(places(span, cell..cell + 1))?;
+        books.db.prepare_cached(FORGET)?.execute(places(rows, cell..cell + 1))?;
     } else {
-        let [place, _] = places(span, cell..cell + 1);
+        let [place, _] = places(rows, cell..cell + 1);
         books.db.prepare_cached(WRITE)?.execute(params![place, cells])?;
     }
     Ok(())
@@ -246,9 +313,9 @@ pub(crate) fn write(
 
 /// Forgets sealed days, weeks and months, so that they are made anew.
 pub(crate) fn unseal(books: &mut Books) -> rusqlite::Result<()> {
-    for span in [Span::Day, Span::Week, Span::Month] {
-        books.db.prepare_cached(FORGET)?.execute(places(span, 0..LAST_CELL))?;
-        books.db.prepare_cached(SEAL)?.execute(params![span.code(), 0])?;
+    for rows in Rows::ALL.into_iter().filter(|rows| rows.finer().is_some()) {
+        books.db.prepare_cached(FORGET)?.execute(places(rows, 0..LAST_CELL))?;
+        books.db.prepare_cached(SEAL)?.execute(params![rows.code(), 0])?;
     }
     Ok(())
 }

@@ -12,8 +12,9 @@ use crate::names::Reading;
 use crate::prune;
 use crate::questions::Questions;
 use crate::receipt_row::{self, Lanes};
+use crate::road::Roads;
 use crate::rollup::{Cells, LaneSums, Span, write_cell};
-use crate::seal::{self, Sealed, SealsLeft, live, sealed, unseal};
+use crate::seal::{self, Rows, Sealed, SealsLeft, live, sealed, unseal};
 use crate::settlement;
 use crate::tally::Tally;
 
@@ -69,10 +70,13 @@ impl Questions {
         }
         verified.pruned_before = self.pruned_before()?;
         verified.kept = self.kept_in_pruned_time()?;
-        for span in [Span::Week, Span::Month] {
-            let cells = days.iter().map(|day| span.cell_of(Span::Day.start_ms(*day)));
+        let mut roads = Roads::default();
+        for rows in Rows::ALL {
+            let Some(of) = rows.finer().filter(|finer| *finer != Rows::Quarters) else { continue };
+            let cells = days.iter().map(|day| rows.span().cell_of(Span::Day.start_ms(*day)));
             for cell in cells.collect::<BTreeSet<i64>>() {
-                self.at_one_instant(|| self.verify_of_days(span, cell, &mut verified))?;
+                verified.wrong_cells +=
+                    self.at_one_instant(|| self.wrong_of_days(rows, of, cell, &mut roads))?;
             }
         }
         Ok(verified)
@@ -89,17 +93,17 @@ impl Questions {
         let quarters = found.cells.folded(Span::Quarter);
         for quarter in Span::Quarter.within(Span::Day, day) {
             let expected = quarters.get(&quarter).unwrap_or(&NOTHING);
-            let (live, kept) = self.kept(Span::Quarter, quarter)?;
-            let (right, none) = match quarter < until.until(Span::Quarter) {
+            let (live, kept) = self.kept(Rows::Quarters, quarter)?;
+            let (right, none) = match quarter < until.until(Rows::Quarters) {
                 true => (kept, live),
                 false => (live, kept),
             };
             verified.wrong_cells += differences(expected, &right) + none.len() as u64;
         }
-        if day < until.until(Span::Day) {
+        if day < until.until(Rows::Days) {
             let days = found.cells.folded(Span::Day);
             let expected = days.get(&day).unwrap_or(&NOTHING);
-            verified.wrong_cells += differences(expected, &self.kept(Span::Day, day)?.1);
+            verified.wrong_cells += differences(expected, &self.kept(Rows::Days, day)?.1);
         }
         Ok(())
     }
@@ -107,37 +111,42 @@ impl Questions {
     /// Of a day without receipts.
     fn verify_sums_of_day(&self, day: i64, verified: &mut Verified) -> Result<(), StoreError> {
         let names = Reading { glossary: &self.glossary, db: &self.db };
-        if Sealed::read(&self.db)?.until(Span::Day) <= day {
+        if Sealed::read(&self.db)?.until(Rows::Days) <= day {
             return Ok(());
         }
-        let expected = sealed(&names, Span::Quarter, Span::Quarter.within(Span::Day, day))?;
-        verified.wrong_cells += differences(&expected, &self.kept(Span::Day, day)?.1);
+        let expected = sealed(&names, Rows::Quarters, Span::Quarter.within(Span::Day, day))?;
+        verified.wrong_cells += differences(&expected, &self.kept(Rows::Days, day)?.1);
         Ok(())
     }
 
-    /// Compares a cell with the days it is made of.
-    fn verify_of_days(
+    /// How many sums of a cell are not those of the days it is made of.
+    fn wrong_of_days(
         &self,
-        span: Span,
+        rows: Rows,
+        of: Rows,
         cell: i64,
-        verified: &mut Verified,
-    ) -> Result<(), StoreError> {
-        if cell < Sealed::read(&self.db)?.until(span) {
-            let names = Reading { glossary: &self.glossary, db: &self.db };
-            let expected = sealed(&names, Span::Day, Span::Day.within(span, cell))?;
-            verified.wrong_cells += differences(&expected, &self.kept(span, cell)?.1);
+        roads: &mut Roads,
+    ) -> Result<u64, StoreError> {
+        if cell >= Sealed::read(&self.db)?.until(rows) {
+            return Ok(0);
         }
-        Ok(())
+        let names = Reading { glossary: &self.glossary, db: &self.db };
+        let mut expected = sealed(&names, of, Span::Day.within(rows.span(), cell))?;
+        if rows.is_of_roads() {
+            roads.refresh(&self.db)?;
+            expected = roads.fold(expected);
+        }
+        Ok(differences(&expected, &self.kept(rows, cell)?.1))
     }
 
     /// What is kept of a cell, live and sealed.
-    fn kept(&self, span: Span, cell: i64) -> Result<(LaneSums, LaneSums), StoreError> {
+    fn kept(&self, rows: Rows, cell: i64) -> Result<(LaneSums, LaneSums), StoreError> {
         let names = Reading { glossary: &self.glossary, db: &self.db };
-        let live = match span {
-            Span::Quarter => live(&names, cell)?,
-            Span::Day | Span::Week | Span::Month => LaneSums::new(),
+        let live = match rows.finer() {
+            None => live(&names, cell)?,
+            Some(_) => LaneSums::new(),
         };
-        Ok((live, sealed(&names, span, cell..cell + 1)?))
+        Ok((live, sealed(&names, rows, cell..cell + 1)?))
     }
 }
 
@@ -179,11 +188,11 @@ fn rebuild_day(books: &mut Books, day: i64) -> Result<(), StoreError> {
         return Ok(());
     }
     let quarters = sort_into_lanes(books, day)?.folded(Span::Quarter);
-    let until = Sealed::read(&books.db)?.until(Span::Quarter);
+    let until = Sealed::read(&books.db)?.until(Rows::Quarters);
     for quarter in Span::Quarter.within(Span::Day, day) {
         let sums = quarters.get(&quarter).unwrap_or(&NOTHING);
         if quarter < until {
-            seal::write(books, Span::Quarter, quarter, sums)?;
+            seal::write(books, Rows::Quarters, quarter, sums)?;
             continue;
         }
         books.db.prepare_cached(seal::FORGET_LIVE)?.execute([quarter, quarter + 1])?;
@@ -263,7 +272,7 @@ pub(crate) fn ends(db: &rusqlite::Connection) -> Result<Option<(i64, i64)>, Stor
     let receipts: Option<(i64, i64)> = db.query_row(DAYS, [], ends)?;
     let receipts = receipts.map(|(first, last)| (day(first), day(last)));
     // Of quarters: days are forgotten and sealed anew by a rebuild, which may be cut short.
-    let sealed = db.query_row(ROLLUP_ENDS, seal::places(Span::Quarter, 0..i64::MAX), ends)?;
+    let sealed = db.query_row(ROLLUP_ENDS, seal::places(Rows::Quarters, 0..i64::MAX), ends)?;
     let of_quarter = |cell| Span::Day.cell_of(Span::Quarter.start_ms(cell));
     let sealed = sealed.map(|(first, last)| (of_quarter(first), of_quarter(last)));
     let both = [receipts, sealed];

@@ -23,7 +23,7 @@ use crate::pieces::{Layer, Of, Piece, layers, pieces};
 use crate::questions::Questions;
 use crate::receipt_row::{self, Lanes};
 use crate::rollup::Span;
-use crate::seal::{self, Sealed, SealedCells};
+use crate::seal::{self, Rows, Sealed, SealedCells};
 use crate::tally::{Reads, Sign, Tally};
 use crate::walk::Direction;
 use crate::{prune, upkeep};
@@ -210,9 +210,8 @@ impl Questions {
         (days, reads): (Days, Reads),
     ) -> Result<Vec<Cell>, StoreError> {
         let sealed = Sealed::read(&self.db)?;
-        let layers_of = |spans| layers(&sealed, spans);
-        let (spans, spans_of_days) = self.spans_for(selection, by)?;
-        let (coarse, by_day) = (layers_of(spans), layers_of(spans_of_days));
+        let (rows, of_days) = self.rows_for(selection, by)?;
+        let (coarse, by_day) = (layers(&sealed, rows), layers(&sealed, of_days));
         let lanes = self.lanes();
         let rows = TableRows::of(selection, &lanes, by)?;
         let mut cells = Vec::new();
@@ -242,15 +241,16 @@ impl Questions {
 
     /// What answers for figures, and for figures of each day. While receipts are told apart by
     /// what they exercised, days and longer have yet to follow.
-    fn spans_for(
+    fn rows_for(
         &self,
         selection: &Selection,
         by: &[&Dimension],
-    ) -> Result<(&'static [Span], &'static [Span]), StoreError> {
-        match tells_use(selection, by) && self.sorting_from()?.is_some() {
-            true => Ok((&[Span::Quarter], &[Span::Quarter])),
-            false => Ok((SPANS, SPANS_OF_DAYS)),
+    ) -> Result<(&'static [Rows], &'static [Rows]), StoreError> {
+        if tells_use(selection, by) && self.sorting_from()?.is_some() {
+            return Ok((&[Rows::Quarters], &[Rows::Quarters]));
         }
+        let roads = if selection.by_road && by.iter().all(|one| is_of_roads(one)) { 0 } else { 1 };
+        Ok((&ROWS[3 * roads..], &ROWS_OF_DAYS[roads..]))
     }
 
     /// How many receipts a filter selects.
@@ -290,7 +290,7 @@ impl Questions {
         }
         for piece in pieces(range, part.layers) {
             match piece.of {
-                Of::Sealed(span) => self.sum_sealed(&piece, span, part)?,
+                Of::Sealed(rows) => self.sum_sealed(&piece, rows, part)?,
                 Of::Live => self.sum_live(&piece, part)?,
                 Of::Receipts => self.sum_receipts(selection, piece, part)?,
             }
@@ -298,11 +298,12 @@ impl Questions {
         Ok(())
     }
 
-    fn sum_sealed(&self, piece: &Piece, span: Span, part: &mut Part<'_>) -> Result<(), StoreError> {
+    fn sum_sealed(&self, piece: &Piece, of: Rows, part: &mut Part<'_>) -> Result<(), StoreError> {
+        let span = of.span();
         let names = Reading { glossary: &self.glossary, db: &self.db };
         let mut rows = self.db.prepare_cached(seal::ROWS)?;
         let (from, to) = (span.cell_of(piece.range.start), span.cell_of(piece.range.end));
-        let mut rows = rows.query(seal::places(span, from..to))?;
+        let mut rows = rows.query(seal::places(of, from..to))?;
         while let Some(row) = rows.next()? {
             let at = span.start_ms(row.get(0)?);
             let bytes = row.get_ref(1)?.as_blob().map_err(|_| StoreError::Damaged)?;
@@ -341,6 +342,7 @@ impl Questions {
             tags: selection.tags.clone(),
             ids: selection.ids.clone(),
             by_use: selection.by_use,
+            by_road: selection.by_road,
             from: ordinal_at(Timestamp::from_millis(piece.range.start)),
             to: ordinal_at(Timestamp::from_millis(piece.range.end)),
         };
@@ -582,11 +584,35 @@ fn tells_use(selection: &Selection, by: &[&Dimension]) -> bool {
     selection.by_use || by.iter().any(told)
 }
 
-/// What answers for figures, the coarsest first.
-const SPANS: &[Span] = &[Span::Month, Span::Week, Span::Day, Span::Quarter];
+/// Whether lanes of a road count in the same row.
+fn is_of_roads(dimension: &Dimension) -> bool {
+    match dimension {
+        Dimension::Model
+        | Dimension::Provider
+        | Dimension::Key
+        | Dimension::Pass
+        | Dimension::Workspace
+        | Dimension::Status
+        | Dimension::Kind
+        | Dimension::Tag(_) => true,
+        Dimension::Client | Dimension::Technology | Dimension::Capability => false,
+    }
+}
 
-/// Weeks and months cannot tell what a day cost.
-const SPANS_OF_DAYS: &[Span] = &[Span::Day, Span::Quarter];
+/// What answers for figures, the coarsest first; after the first three it tells lanes apart, too.
+/// Where roads are not sealed yet, lanes answer.
+const ROWS: &[Rows] = &[
+    Rows::MonthsOfRoads,
+    Rows::WeeksOfRoads,
+    Rows::DaysOfRoads,
+    Rows::Months,
+    Rows::Weeks,
+    Rows::Days,
+    Rows::Quarters,
+];
+
+/// Weeks and months cannot tell what a day cost. Roads first, as above.
+const ROWS_OF_DAYS: &[Rows] = &[Rows::DaysOfRoads, Rows::Days, Rows::Quarters];
 
 /// What is added up of the cells of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -83,8 +83,8 @@ impl Questions {
     ) -> Result<Vec<LaneRow>, StoreError> {
         self.at_one_instant(|| {
             let selection = self.select(filter)?;
-            let spans = self.spans_for(&selection, &[&Dimension::Capability])?.0;
-            let coarse = layers(&Sealed::read(&self.db)?, spans);
+            let rows = self.rows_for(&selection, &[&Dimension::Capability])?.0;
+            let coarse = layers(&Sealed::read(&self.db)?, rows);
             let lanes = self.lanes();
             let (rows, kinds) = alike(&selection.lanes, &lanes)?;
             let mut found = Vec::new();

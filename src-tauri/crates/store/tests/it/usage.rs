@@ -115,6 +115,7 @@ fn any_receipt() -> impl Strategy<Value = Receipt> {
             r.status = [Status::Succeeded, Status::Error][(kind % 2) as usize];
             r.cost = cost.map(|c| Money::from_attos(i128::from(c) * 1_000_000_007));
             r.tags = [("kind".into(), kind.to_string().into())].into();
+            r.client = Some(format!("client-{}", n % 3).into());
             r
         },
     )
@@ -164,7 +165,9 @@ proptest! {
             prop_assert_eq!(rows, sum(&usage.totals));
             let tagged = questions.usage(&filter, Some(&Dimension::Tag("kind".into())), None).unwrap();
             prop_assert_eq!(tagged.rows.iter().map(|(_, f)| f.cost.attos()).sum::<i128>(), usage.totals.cost.attos());
-            // The same through receipts alone.
+            // Through sums that tell lanes apart, and through receipts alone.
+            let by_client = questions.usage(&filter, Some(&Dimension::Client), None).unwrap();
+            prop_assert_eq!(&by_client.totals, &usage.totals);
             let ids = receipts.iter().map(|r| r.id).collect();
             let slow = questions.usage(&Filter { ids, ..filter }, Some(&Dimension::Model), None).unwrap();
             prop_assert_eq!(&slow.totals, &usage.totals);
@@ -192,6 +195,10 @@ fn a_rollup_that_was_tampered_with_is_found_and_made_anew() {
     Ledger::open(home.path()).unwrap().rebuild().unwrap();
     assert!(questions.verify().unwrap().is_sound());
 }
+
+/// Forgets what is sealed by road.
+const FORMER_SEALS: &str = "DELETE FROM sealed_rollup WHERE place >= 5 * (1 << 40);
+    DELETE FROM sealed WHERE span >= 5;";
 
 /// Winds the lanes back to those that told nothing of what calls exercised.
 const FORMER_LANES: &str = "CREATE TABLE former (
@@ -247,11 +254,11 @@ fn a_ledger_of_the_third_layout_gets_its_months_and_answers_the_same() {
         questions.usage(&Filter::default(), Some(&Dimension::Model), None).unwrap()
     };
     let before = usage();
-    let months = "FROM sealed_rollup WHERE place >= 4 * (1 << 40)";
+    let months = "FROM sealed_rollup WHERE place >= 4 * (1 << 40) AND place < 5 * (1 << 40)";
     let db = rusqlite::Connection::open(home.path().join("ledger.db")).unwrap();
     db.execute_batch(FORMER_LANES).unwrap();
     db.execute_batch(&format!(
-        "DELETE {months}; DELETE FROM sealed WHERE span = 4; DROP TABLE rebuild;
+        "{FORMER_SEALS} DELETE {months}; DELETE FROM sealed WHERE span = 4; DROP TABLE rebuild;
          DROP TABLE reservation; DROP TABLE running; DROP TABLE running_until;
          DROP TABLE pruned;
          PRAGMA user_version = 3"
@@ -262,6 +269,76 @@ fn a_ledger_of_the_third_layout_gets_its_months_and_answers_the_same() {
     let sealed: i64 =
         db.query_row(&format!("SELECT count(*) {months}"), [], |row| row.get(0)).unwrap();
     assert_eq!(sealed, 3);
+}
+
+#[test]
+fn a_ledger_of_the_eighth_layout_gets_its_roads_and_answers_the_same() {
+    let home = tempfile::tempdir().unwrap();
+    let day = 24 * 3_600_000;
+    record(home.path(), (0..100).map(|n| chat(id(n * day, 0), n as u64)));
+    migrate(home.path());
+    let usage = || {
+        let questions = Questions::open(home.path()).unwrap();
+        questions.usage(&Filter::default(), Some(&Dimension::Key), None).unwrap()
+    };
+    let before = usage();
+    let db = rusqlite::Connection::open(home.path().join("ledger.db")).unwrap();
+    let roads = || -> i64 {
+        let count = "SELECT count(*) FROM sealed_rollup WHERE place >= 5 * (1 << 40)";
+        db.query_row(count, [], |row| row.get(0)).unwrap()
+    };
+    let there_were = roads();
+    assert!(there_were > 99 + 13 + 2, "days, weeks and months: {there_were}");
+    db.execute_batch(FORMER_SEALS).unwrap();
+    db.execute_batch("PRAGMA user_version = 8").unwrap();
+    migrate(home.path());
+    assert_eq!(usage(), before);
+    assert_eq!(roads(), there_were);
+}
+
+#[test]
+fn what_tells_no_lanes_of_a_road_apart_is_answered_without_reading_them() {
+    let home = tempfile::tempdir().unwrap();
+    let day = 24 * 3_600_000;
+    // Six weeks; calls of each day differ in their client, and half in how they came.
+    let calls = (0..168_i64).map(|n| {
+        let mut r = priced(n / 4 * day + n % 4, 0, "m", "0.5");
+        r.client = Some(format!("client-{}", n % 4).into());
+        (r.stream, r.http_status) = (n % 2 == 0, Some(if n % 2 == 0 { 200 } else { 201 }));
+        if n % 4 == 3 {
+            r.capabilities = vec![Capability::Vision];
+        }
+        r
+    });
+    record(home.path(), calls);
+    migrate(home.path());
+    let start = START - START.rem_euclid(day);
+    let whole_days = Filter {
+        from: Some(Timestamp::from_millis(start + day)),
+        to: Some(Timestamp::from_millis(start + 40 * day)),
+        ..Filter::default()
+    };
+    let ask = |filter: &Filter, dimension: &Dimension| {
+        let questions = Questions::open(home.path()).unwrap();
+        questions.usage_by_day(filter, Some(dimension), None).unwrap()
+    };
+    let of_roads = [Dimension::Model, Dimension::Workspace, Dimension::Status, Dimension::Kind];
+    let before = of_roads.clone().map(|dimension| ask(&whole_days, &dimension));
+    assert_eq!(before[0].totals.requests, 39 * 4);
+    // Lanes and roads come to the same.
+    for dimension in [Dimension::Client, Dimension::Technology, Dimension::Capability] {
+        assert_eq!(ask(&whole_days, &dimension).totals, before[0].totals, "{dimension:?}");
+    }
+    let streams = Filter { stream: Some(true), ..whole_days.clone() };
+    assert_eq!(ask(&streams, &Dimension::Model).totals.requests, 39 * 2);
+
+    // Without days, weeks and months of lanes, roads still answer, and nothing else does.
+    let db = rusqlite::Connection::open(home.path().join("ledger.db")).unwrap();
+    let lanes = "DELETE FROM sealed_rollup WHERE place >= 1 << 40 AND place < 5 * (1 << 40)";
+    db.execute_batch(lanes).unwrap();
+    assert!(of_roads.map(|dimension| ask(&whole_days, &dimension)) == before);
+    assert_eq!(ask(&whole_days, &Dimension::Client).totals.requests, 0);
+    assert_eq!(ask(&streams, &Dimension::Model).totals.requests, 0);
 }
 
 #[test]
@@ -288,7 +365,7 @@ fn a_tag_of_many_values_has_a_row_for_each() {
     }
 }
 
-/// Opens the ledger and waits until what its migration left to do is done.
+/// Opens the ledger and waits until all is sealed and what a migration left to do is done.
 fn migrate(home: &Path) {
     let ledger = Ledger::open(home).unwrap();
     while ledger.health().catching_up {
@@ -381,6 +458,7 @@ fn receipts_of_an_earlier_ledger_are_told_apart_by_what_they_exercised() {
     let db = rusqlite::Connection::open(home.path().join("ledger.db")).unwrap();
     db.execute_batch("UPDATE receipt SET lane = (SELECT min(id) FROM lane)").unwrap();
     db.execute_batch(FORMER_LANES).unwrap();
+    db.execute_batch(FORMER_SEALS).unwrap();
     db.execute_batch("DELETE FROM lane WHERE id > 1; DROP TABLE pruned; PRAGMA user_version = 6")
         .unwrap();
     drop(db);
