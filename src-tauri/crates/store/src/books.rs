@@ -13,7 +13,7 @@ use crate::displaced::FileId;
 use crate::error::StoreError;
 use crate::lane::{Lane, LaneId};
 use crate::lines::put_settlement;
-use crate::names::{Glossary, Interning, Names};
+use crate::names::{Glossary, Interning, NameId, Names};
 use crate::pack::UnpackError;
 use crate::receipt_row;
 use crate::road::Roads;
@@ -22,7 +22,7 @@ use crate::schema;
 use crate::seal::{SealsLeft, seal};
 use crate::settlement;
 use crate::standing::Standing;
-use crate::tally::Tally;
+use crate::tally::{Sign, Tally};
 use crate::workspaces::PutAway;
 
 /// The open ledger, for the one who writes it.
@@ -198,7 +198,9 @@ impl Books {
         self.add_satellites(receipt)?;
         self.pass_used(receipt)?;
         self.brought_back(receipt)?;
-        cells.add(ordinal, lane, &Tally::of(receipt));
+        let tally = Tally::of(receipt);
+        cells.add(ordinal, lane, &tally);
+        cells.tags.count(Sign::Plus, receipt, (lane, &tally), |text| self.name(text))?;
         recorded.new += 1;
         Ok(())
     }
@@ -216,6 +218,11 @@ impl Books {
         }
         self.lanes.insert(lane, id);
         Ok(id)
+    }
+
+    /// The number of a text.
+    pub(crate) fn name(&mut self, text: &str) -> rusqlite::Result<NameId> {
+        self.names.intern(&self.db, text)
     }
 
     /// Sums of lanes as sums of roads.

@@ -156,6 +156,21 @@ impl Sums {
         }
     }
 
+    /// Takes other sums away, which were counted in these.
+    pub(crate) fn take_away(&mut self, other: &Self) {
+        self.tally.subtract(&other.tally);
+        for (status, count) in &other.statuses {
+            *self.statuses.entry(*status).or_default() -= count;
+        }
+        for (currency, amounts) in &other.costs {
+            self.costs.entry(*currency).or_default().merge(Sign::Minus, *amounts);
+        }
+        for (day, cost) in &other.by_day {
+            let sum = self.by_day.entry(*day).or_default();
+            *sum = sum.saturating_sub(*cost);
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.tally.requests == 0
     }

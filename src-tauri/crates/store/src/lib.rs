@@ -46,6 +46,7 @@ mod settlement;
 mod slot;
 mod spill;
 mod standing;
+mod tag_sums;
 mod tally;
 mod upkeep;
 mod usage;

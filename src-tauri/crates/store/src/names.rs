@@ -16,6 +16,16 @@ pub(crate) struct NameId(i64);
 
 impl NameId {
     pub(crate) const ABSENT: Self = Self(0);
+
+    /// The row's number.
+    pub(crate) const fn number(self) -> i64 {
+        self.0
+    }
+
+    /// The name in a row.
+    pub(crate) const fn of(number: i64) -> Self {
+        Self(number)
+    }
 }
 
 impl ToSql for NameId {

@@ -4,7 +4,7 @@ use rusqlite::{Connection, params_from_iter};
 
 use crate::{
     books, lane, names, prune, questions, receipt_row, rollup, running, schema, seal, settlement,
-    upkeep, usage, walk, workspaces,
+    tag_sums, upkeep, usage, walk, workspaces,
 };
 
 /// How SQLite goes about a statement, a line a step.
@@ -34,9 +34,9 @@ fn no_question_and_no_write_scans_a_table_or_sorts() {
         questions::LAST_ARRIVAL,
         questions::RESERVED,
         usage::ENDS,
-        usage::TAGGED,
-        usage::TAGGED_AFTER,
-        usage::NEXT_VALUE,
+        usage::tags::TAGGED,
+        usage::tags::TAGGED_AFTER,
+        usage::tags::NEXT_VALUE,
         rollup::READ,
         rollup::REMOVE,
         running::BEFORE,
@@ -72,6 +72,12 @@ fn no_question_and_no_write_scans_a_table_or_sorts() {
         upkeep::ROLLUP_ENDS,
         upkeep::OF_DAY,
         upkeep::STALE,
+        upkeep::NEXT_RECEIPT,
+        tag_sums::OF_NAME,
+        tag_sums::ONE,
+        tag_sums::OF_DAY,
+        tag_sums::FORGET,
+        tag_sums::FORGET_ONE,
     ] {
         let plan = plan(&db, sql);
         assert!(plan.contains("SEARCH"), "{sql}\n{plan}");

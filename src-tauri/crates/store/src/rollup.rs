@@ -11,6 +11,7 @@ use crate::lane::LaneId;
 use crate::names::Reading;
 use crate::pack::{Unpack, UnpackError, Unspell};
 use crate::seal::{self, Rows, Sealed};
+use crate::tag_sums::TagCells;
 use crate::tally::{Reads, Sign, Tally};
 
 /// How long a cell is.
@@ -88,6 +89,8 @@ const MONTHS_BEFORE_1970: i64 = 1969 * 12 + 10;
 #[derive(Default)]
 pub(crate) struct Cells {
     quarters: BTreeMap<i64, LaneSums>,
+    /// The same by tags.
+    pub(crate) tags: TagCells,
 }
 
 /// The sums of each lane of one cell's time.
@@ -127,6 +130,7 @@ impl Cells {
                 seal::correct(books, rows, cell, sums)?;
             }
         }
+        self.tags.correct(books, sealed.tags_until())?;
         let live = sealed.until(Rows::Quarters);
         for (quarter, sums) in self.quarters.into_iter().filter(|cell| cell.0 >= live) {
             correct(books, quarter, sums)?;

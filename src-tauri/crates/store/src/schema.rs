@@ -23,7 +23,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0006_running.sql"),
     include_str!("../migrations/0007_what_calls_used.sql"),
     include_str!("../migrations/0008_pruned.sql"),
-    include_str!("../migrations/0009_roads.sql"),
+    include_str!("../migrations/0009_roads_and_tags.sql"),
 ];
 
 /// `TOLL`, so that `file` and other programs can tell what it is.

@@ -14,6 +14,7 @@ use crate::names::Reading;
 use crate::pack::{Unpack, UnpackError, Unspell, put, put_money, put_signed};
 use crate::rollup::{LaneSums, Span, read_sums};
 use crate::tally::{Reads, Sign, Tally};
+use crate::upkeep;
 
 /// Sealed rows of one sort: how long a cell is, and what it tells apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +95,7 @@ impl Rows {
 /// How far each sort is sealed: the first cell that is not, by its number on disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sealed {
-    until: [i64; 8],
+    until: [i64; 9],
 }
 
 pub(crate) const UNTIL: &str = "SELECT span, until FROM sealed WHERE span >= 0";
@@ -110,6 +111,11 @@ pub(crate) const NEXT: &str = "SELECT min(place) & 1099511627775 FROM sealed_rol
     WHERE place >= ?1 AND place < ?2";
 const WRITE: &str = "INSERT OR REPLACE INTO sealed_rollup (place, cells) VALUES (?1, ?2)";
 pub(crate) const FORGET: &str = "DELETE FROM sealed_rollup WHERE place >= ?1 AND place < ?2";
+
+/// Stands beside the codes of [`Rows`]: how far the values of tags are summed up, in days.
+const TAGS: u8 = 8;
+/// Summing up the tags of a day reads its receipts.
+const WORK_OF_TAGS: usize = 100;
 
 /// Most requests end within this time, so that sealed rows are seldom written again.
 const GRACE_MS: i64 = 5 * 60 * 1000;
@@ -147,6 +153,11 @@ impl Sealed {
         Ok(sealed)
     }
 
+    /// The first UTC day that the values of tags are not summed up of.
+    pub(crate) fn tags_until(&self) -> i64 {
+        self.until[usize::from(TAGS)]
+    }
+
     /// The first cell that is not sealed.
     pub(crate) fn until(&self, rows: Rows) -> i64 {
         self.until[usize::from(rows.code())]
@@ -171,6 +182,19 @@ pub(crate) fn seal(books: &mut Books, now_ms: i64, most: usize) -> Result<SealsL
         if until != before {
             books.db.prepare_cached(SEAL)?.execute(params![rows.code(), until])?;
         }
+    }
+    // Receipts that are still to move to their lanes are summed up by tag as they do.
+    if upkeep::is_stale(&books.db)? {
+        return Ok(if left == 0 { SealsLeft::Some } else { SealsLeft::None });
+    }
+    let sealed = Sealed::read(&books.db)?;
+    let (mut until, end) = (sealed.tags_until(), sealed.until(Rows::Days));
+    while until < end && left > 0 {
+        until = upkeep::sum_tags_of_next(books, until..end)?;
+        left = left.saturating_sub(WORK_OF_TAGS);
+    }
+    if until != sealed.tags_until() {
+        books.db.prepare_cached(SEAL)?.execute(params![TAGS, until])?;
     }
     Ok(if left == 0 { SealsLeft::Some } else { SealsLeft::None })
 }
@@ -290,6 +314,18 @@ pub(crate) fn write(
     cell: i64,
     sums: &LaneSums,
 ) -> rusqlite::Result<()> {
+    let cells = packed(books, sums)?;
+    if cells.is_empty() {
+        books.db.prepare_cached(FORGET)?.execute(places(rows, cell..cell + 1))?;
+    } else {
+        let [place, _] = places(rows, cell..cell + 1);
+        books.db.prepare_cached(WRITE)?.execute(params![place, cells])?;
+    }
+    Ok(())
+}
+
+/// The cells of lanes in a row; the other direction of [`SealedCells`].
+pub(crate) fn packed(books: &mut Books, sums: &LaneSums) -> rusqlite::Result<Vec<u8>> {
     let mut cells = Vec::with_capacity(sums.len() * 48);
     let (mut last, mut packed) = (0, Vec::with_capacity(128));
     for (lane, sum) in sums.iter().filter(|(_, sum)| !sum.is_empty()) {
@@ -302,13 +338,7 @@ pub(crate) fn write(
         cells.extend_from_slice(&packed);
         last = *lane;
     }
-    if cells.is_empty() {
-        books.db.prepare_cached(FORGET)?.execute(places(rows, cell..cell + 1))?;
-    } else {
-        let [place, _] = places(rows, cell..cell + 1);
-        books.db.prepare_cached(WRITE)?.execute(params![place, cells])?;
-    }
-    Ok(())
+    Ok(cells)
 }
 
 /// Forgets sealed days, weeks and months, so that they are made anew.

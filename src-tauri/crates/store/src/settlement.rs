@@ -11,7 +11,7 @@ use crate::lines::put_settlement;
 use crate::pack::UnpackError;
 use crate::receipt_row::{self, Lanes};
 use crate::rollup::Cells;
-use crate::tally::Tally;
+use crate::tally::{Sign, Tally};
 
 pub(crate) const AWAITED: &str = "SELECT ordinal FROM awaited WHERE job = ?1";
 pub(crate) const ARRIVED: &str = "DELETE FROM awaited WHERE job = ?1 AND ordinal = ?2";
@@ -74,15 +74,18 @@ pub(crate) fn append(
     cells: &mut Cells,
 ) -> Result<(), UnpackError> {
     let ordinal = receipt.id.ordinal();
-    cells.subtract(ordinal, books.lane(&receipt)?, &Tally::of(&receipt));
+    let (lane, tally) = (books.lane(&receipt)?, Tally::of(&receipt));
+    cells.subtract(ordinal, lane, &tally);
+    cells.tags.count(Sign::Minus, &receipt, (lane, &tally), |text| books.name(text))?;
     let mut fact = Vec::new();
     put_settlement(&mut fact, settlement, &mut books.interning())?;
     let seq = receipt.settlements.len() as i64;
     books.db.prepare_cached(APPEND)?.execute(params![ordinal, seq, fact])?;
     receipt.settlements.push(settlement.clone());
-    let lane = books.lane(&receipt)?;
+    let (lane, tally) = (books.lane(&receipt)?, Tally::of(&receipt));
     books.db.prepare_cached(MOVE)?.execute([ordinal, lane])?;
-    cells.add(ordinal, lane, &Tally::of(&receipt));
+    cells.add(ordinal, lane, &tally);
+    cells.tags.count(Sign::Plus, &receipt, (lane, &tally), |text| books.name(text))?;
     Ok(())
 }
 

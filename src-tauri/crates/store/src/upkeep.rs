@@ -1,6 +1,7 @@
 //! Checks that the rollups are what the receipts come to, and makes them anew.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use meter::Timestamp;
 
@@ -8,7 +9,8 @@ use crate::books::{Books, SEALED_AT_ONCE};
 use crate::error::StoreError;
 use crate::lane::LaneId;
 use crate::ledger::Ledger;
-use crate::names::Reading;
+use crate::names::{self, NameId, Reading};
+use crate::pack::UnpackError;
 use crate::prune;
 use crate::questions::Questions;
 use crate::receipt_row::{self, Lanes};
@@ -16,7 +18,8 @@ use crate::road::Roads;
 use crate::rollup::{Cells, LaneSums, Span, write_cell};
 use crate::seal::{self, Rows, Sealed, SealsLeft, live, sealed, unseal};
 use crate::settlement;
-use crate::tally::Tally;
+use crate::tag_sums::{self, TagCells, Values};
+use crate::tally::{Sign, Tally};
 
 /// What [`Questions::verify`] found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,6 +54,8 @@ pub(crate) const ROLLUP_ENDS: &str = "SELECT
     (SELECT max(place) FROM sealed_rollup WHERE place >= ?1 AND place < ?2) & 1099511627775";
 pub(crate) const OF_DAY: &str = "SELECT ordinal, lane, cost, detail FROM receipt
     WHERE ordinal >= ?1 AND ordinal < ?2";
+
+pub(crate) const NEXT_RECEIPT: &str = "SELECT min(ordinal) FROM receipt WHERE ordinal >= ?1";
 
 const CHECK: &str = "PRAGMA quick_check(1)";
 
@@ -104,6 +109,9 @@ impl Questions {
             let days = found.cells.folded(Span::Day);
             let expected = days.get(&day).unwrap_or(&NOTHING);
             verified.wrong_cells += differences(expected, &self.kept(Rows::Days, day)?.1);
+        }
+        if day < until.tags_until() {
+            verified.wrong_cells += wrong_tags(found.cells.tags, tag_sums::kept(&names, day)?);
         }
         Ok(())
     }
@@ -159,6 +167,17 @@ fn differences(expected: &LaneSums, kept: &LaneSums) -> u64 {
     (wrong + surplus) as u64
 }
 
+/// How many tags' sums of a day are not what they should be.
+fn wrong_tags(expected: TagCells, kept: BTreeMap<NameId, Option<Values>>) -> u64 {
+    let expected = expected.tidied();
+    let right = |name, values: &Option<Values>| match values {
+        Some(values) => expected.get(name) == Some(values),
+        None => true,
+    };
+    let wrong = kept.iter().filter(|(name, values)| !right(name, values)).count();
+    (wrong + expected.keys().filter(|name| !kept.contains_key(name)).count()) as u64
+}
+
 impl Ledger {
     /// Makes all rollups anew from the receipts, a day at a time, so that recording goes on
     /// in between. Says how many days that were.
@@ -187,8 +206,13 @@ fn rebuild_day(books: &mut Books, day: i64) -> Result<(), StoreError> {
     if is_pruned(&books.db, day)? {
         return Ok(());
     }
-    let quarters = sort_into_lanes(books, day)?.folded(Span::Quarter);
-    let until = Sealed::read(&books.db)?.until(Rows::Quarters);
+    let cells = sort_into_lanes(books, day)?;
+    let quarters = cells.folded(Span::Quarter);
+    let sealed = Sealed::read(&books.db)?;
+    if day < sealed.tags_until() {
+        cells.tags.write(books, day)?;
+    }
+    let until = sealed.until(Rows::Quarters);
     for quarter in Span::Quarter.within(Span::Day, day) {
         let sums = quarters.get(&quarter).unwrap_or(&NOTHING);
         if quarter < until {
@@ -203,8 +227,20 @@ fn rebuild_day(books: &mut Books, day: i64) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Sums up the tags of the first of these days that has receipts; says up to which all are done.
+pub(crate) fn sum_tags_of_next(books: &mut Books, days: Range<i64>) -> Result<i64, UnpackError> {
+    let next: Option<i64> = books
+        .db
+        .prepare_cached(NEXT_RECEIPT)?
+        .query_row([first_ordinal(days.start)], |row| row.get(0))?;
+    let next = next.map(|ordinal| Span::Day.cell_of(ordinal >> 12));
+    let Some(day) = next.filter(|day| days.contains(day)) else { return Ok(days.end) };
+    sort_into_lanes(books, day)?.tags.write(books, day)?;
+    Ok(day + 1)
+}
+
 /// Moves the receipts of a day to the lanes that they belong to by now, and adds them up.
-fn sort_into_lanes(books: &mut Books, day: i64) -> Result<Cells, StoreError> {
+fn sort_into_lanes(books: &mut Books, day: i64) -> Result<Cells, UnpackError> {
     const AT_ONCE: usize = 512;
     let mut cells = Cells::default();
     let mut lanes = Lanes::default();
@@ -227,7 +263,9 @@ fn sort_into_lanes(books: &mut Books, day: i64) -> Result<Cells, StoreError> {
             if lane != was {
                 books.db.prepare_cached(settlement::MOVE)?.execute([ordinal, lane])?;
             }
-            cells.add(ordinal, lane, &Tally::of(&receipt));
+            let tally = Tally::of(&receipt);
+            cells.add(ordinal, lane, &tally);
+            cells.tags.count(Sign::Plus, &receipt, (lane, &tally), |text| books.name(text))?;
         }
         if rows_read < AT_ONCE {
             return Ok(cells);
@@ -253,7 +291,11 @@ fn add_up(names: &Reading<'_>, lanes: &Lanes, day: i64) -> Result<Found, StoreEr
         match receipt_row::read(row, names.db, names.glossary, lanes) {
             Ok(receipt) => {
                 receipts += 1;
-                cells.add(row.get(0)?, row.get(1)?, &Tally::of(&receipt));
+                let (lane, tally) = (row.get(1)?, Tally::of(&receipt));
+                cells.add(row.get(0)?, lane, &tally);
+                cells.tags.count(Sign::Plus, &receipt, (lane, &tally), |text| {
+                    names::find(names.db, text)?.ok_or(StoreError::Damaged)
+                })?;
             }
             Err(_) => damaged += 1,
         }
@@ -282,6 +324,12 @@ pub(crate) fn ends(db: &rusqlite::Connection) -> Result<Option<(i64, i64)>, Stor
 }
 
 pub(crate) const STALE: &str = "SELECT min(day) FROM rebuild";
+
+/// Whether there are receipts that a migration left to be summed up anew.
+pub(crate) fn is_stale(db: &rusqlite::Connection) -> rusqlite::Result<bool> {
+    let day: Option<i64> = db.prepare_cached(STALE)?.query_row([], |row| row.get(0))?;
+    Ok(day.is_some())
+}
 
 /// Does one step of what a migration left to do: makes the sums of a day anew, or seals what
 /// is over. A step takes a tenth of a second at most, and is all or nothing.

@@ -3,6 +3,7 @@
 //! for filters that rollups do not know.
 
 mod hours;
+pub(crate) mod tags;
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -11,17 +12,16 @@ use std::rc::Rc;
 
 use meter::Timestamp;
 use meter::receipt::Receipt;
-use rusqlite::params;
 
 use crate::error::StoreError;
 use crate::figures::{Figures, Sums};
 use crate::filter::{Filter, Selection, ordinal_at};
 use crate::lane::{ByLane, Capabilities, Lane, LaneId};
-use crate::names::{NameId, Reading, find};
+use crate::names::{NameId, Reading};
 use crate::pack::{Unpack, Unspell};
 use crate::pieces::{Layer, Of, Piece, layers, pieces};
 use crate::questions::Questions;
-use crate::receipt_row::{self, Lanes};
+use crate::receipt_row::Lanes;
 use crate::rollup::Span;
 use crate::seal::{self, Rows, Sealed, SealedCells};
 use crate::tally::{Reads, Sign, Tally};
@@ -94,20 +94,6 @@ pub struct TableRow {
 
 pub(crate) const ENDS: &str =
     "SELECT (SELECT min(ordinal) FROM receipt), (SELECT max(ordinal) FROM receipt)";
-/// The columns of [`receipt_row::read`], and the tag's value.
-pub(crate) const TAGGED: &str =
-    "SELECT receipt.ordinal, lane, cost, detail, value FROM tag CROSS JOIN receipt USING (ordinal)
-    WHERE name = ?1 AND value = ?2 AND tag.ordinal >= ?3 AND tag.ordinal < ?4";
-/// The same of all values after one.
-pub(crate) const TAGGED_AFTER: &str =
-    "SELECT receipt.ordinal, lane, cost, detail, value FROM tag CROSS JOIN receipt USING (ordinal)
-    WHERE name = ?1 AND value > ?2 AND tag.ordinal >= ?3 AND tag.ordinal < ?4";
-pub(crate) const NEXT_VALUE: &str = "SELECT min(value) FROM tag WHERE name = ?1 AND value > ?2";
-
-/// Values of a tag that are looked for one by one, each in its own stretch of the index;
-/// of those who have more, the index is read whole.
-const MOST_VALUES: usize = 1000;
-
 impl Questions {
     /// What the receipts of a filter came to. `buckets` are the edges of a series, ascending,
     /// already resolved in the user's time zone; what lies outside the filter's period does
@@ -155,7 +141,7 @@ impl Questions {
             match by {
                 None => grid.rows.clear(),
                 Some(Dimension::Tag(name)) => {
-                    grid.rows = self.by_tag(&selection, name, &grid.totals, days)?;
+                    grid.rows = self.by_tag(&selection, name, &grid.totals, (days, reads))?;
                 }
                 Some(_) => {}
             }
@@ -377,71 +363,6 @@ impl Questions {
     fn lane_of(&self, ordinal: i64) -> Result<LaneId, StoreError> {
         let mut find = self.db.prepare_cached(crate::walk::LANE_OF)?;
         Ok(find.query_row([ordinal], |row| row.get(0))?)
-    }
-
-    /// Rows by the values of a tag; what has no such tag is what is left of the total.
-    fn by_tag(
-        &self,
-        selection: &Selection,
-        name: &str,
-        totals: &Sums,
-        days: Days,
-    ) -> Result<BTreeMap<Group, Sums>, StoreError> {
-        let mut rows: BTreeMap<Group, Sums> = BTreeMap::new();
-        let mut rest = totals.clone();
-        let Some(name) = find(&self.db, name)? else {
-            return Ok([(Group::Name(NameId::ABSENT), rest)].into());
-        };
-        let mut value = NameId::ABSENT;
-        let mut next = self.db.prepare_cached(NEXT_VALUE)?;
-        for sought in 0..=MOST_VALUES {
-            let sql = if sought < MOST_VALUES { TAGGED } else { TAGGED_AFTER };
-            if sql == TAGGED {
-                let found: Option<NameId> =
-                    next.query_row(params![name, value], |row| row.get(0))?;
-                let Some(found) = found else { break };
-                value = found;
-            }
-            let mut tagged = self.db.prepare_cached(sql)?;
-            let mut tagged = tagged.query(params![name, value, selection.from, selection.to])?;
-            while let Some(row) = tagged.next()? {
-                self.add_tagged(row, selection, days, &mut rows, &mut rest)?;
-            }
-        }
-        if !rest.is_empty() {
-            rows.insert(Group::Name(NameId::ABSENT), rest);
-        }
-        Ok(rows)
-    }
-
-    /// Counts a row of [`TAGGED`] for its value, if it is selected, and not for what is left.
-    fn add_tagged(
-        &self,
-        row: &rusqlite::Row<'_>,
-        selection: &Selection,
-        days: Days,
-        rows: &mut BTreeMap<Group, Sums>,
-        rest: &mut Sums,
-    ) -> Result<(), StoreError> {
-        let (ordinal, lane): (i64, LaneId) = (row.get(0)?, row.get(1)?);
-        let others = selection.tags.as_ref().is_none_or(|tags| !tags.is_empty());
-        if !selection.lanes.contains(&lane)
-            || (others && !crate::walk::is_selected(&self.db, selection, ordinal)?)
-        {
-            return Ok(());
-        }
-        let lanes = self.lanes();
-        let tally = Tally::of(&receipt_row::read(row, &self.db, &self.glossary, &lanes)?);
-        let lane = lanes.get(lane)?;
-        let group = rows.entry(Group::Name(row.get(4)?)).or_default();
-        group.add(lane, &tally);
-        rest.subtract(lane, &tally);
-        if days == Days::Apart {
-            let day = day(ordinal >> 12);
-            group.on_day(Sign::Plus, day, lane, tally.cost);
-            rest.on_day(Sign::Minus, day, lane, tally.cost);
-        }
-        Ok(())
     }
 
     fn name(&self, grid: Grid) -> Result<Usage, StoreError> {

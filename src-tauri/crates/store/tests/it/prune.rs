@@ -40,6 +40,11 @@ fn pruned_receipts_are_gone_and_every_sum_is_what_it_was() {
         ..Filter::default()
     };
     let before = [Filter::default(), odd.clone()].map(|filter| usage(home.path(), &filter));
+    let by_team = || {
+        let questions = Questions::open(home.path()).unwrap();
+        questions.usage(&Filter::default(), Some(&Dimension::Tag("team".into())), None).unwrap()
+    };
+    let teams_before = by_team();
     let ledger = Ledger::open(home.path()).unwrap();
     let cut = ledger.prune(at(60), at(120)).unwrap();
     // 02:40 on the sixtieth day is cut at its midnight: that day's receipts stay.
@@ -47,6 +52,7 @@ fn pruned_receipts_are_gone_and_every_sum_is_what_it_was() {
     assert!(cut <= at(60) && at(59) < cut);
     ledger.close(Duration::from_secs(10));
     assert_eq!([Filter::default(), odd].map(|filter| usage(home.path(), &filter)), before);
+    assert_eq!(by_team(), teams_before, "tags of pruned days are summed up");
     let questions = Questions::open(home.path()).unwrap();
     let left = questions.requests(&Filter::default(), None, 1000).unwrap();
     assert_eq!(left.len(), 480 - 240);

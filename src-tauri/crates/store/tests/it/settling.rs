@@ -5,7 +5,8 @@ use std::time::Duration;
 use meter::receipt::{CostState, Receipt, Settlement, Status, UsageState};
 use meter::{ReceiptId, Timestamp};
 use store::{
-    Filter, Ledger, NewPass, Questions, Scope, Settled, Standing, StatusFilter, StoreError,
+    Dimension, Filter, Ledger, NewPass, Questions, Scope, Settled, Standing, StatusFilter,
+    StoreError,
 };
 
 use crate::made::{START, chat, id, money};
@@ -58,6 +59,37 @@ fn a_jobs_outcome_is_appended_once_and_counts_from_then_on() {
     let pending = vec![StatusFilter::Word(Status::Pending)];
     assert_eq!(questions.count(&Filter { statuses: pending, ..Filter::default() }).unwrap(), 0);
     assert!(questions.verify().unwrap().is_sound());
+}
+
+#[test]
+fn an_outcome_counts_for_the_tags_of_a_day_that_is_summed_up() {
+    const DAY: i64 = 24 * 60 * 60 * 1000;
+    let home = tempfile::tempdir().unwrap();
+    let mut began = pending(id(DAY, 0));
+    began.tags = [("team".into(), "red".into())].into();
+    // What comes later seals the day before.
+    record(home.path(), [began.clone(), chat(id(9 * DAY, 0), 1)]);
+    let ledger = Ledger::open(home.path()).unwrap();
+    while ledger.health().catching_up {
+        std::thread::yield_now();
+    }
+    let day = |day: i64| Timestamp::from_millis((START / DAY + day) * DAY);
+    let whole_days = Filter { from: Some(day(0)), to: Some(day(3)), ..Filter::default() };
+    let of_red = || {
+        let questions = Questions::open(home.path()).unwrap();
+        assert!(questions.verify().unwrap().is_sound());
+        let by = Dimension::Tag("team".into());
+        let rows = questions.usage_by_day(&whole_days, Some(&by), None).unwrap().rows;
+        let [(Some(value), figures)] = &*rows else { panic!("{rows:?}") };
+        assert_eq!(value, "red");
+        (figures.statuses.clone(), figures.cost, figures.costs_by_day.len())
+    };
+    assert_eq!(of_red(), ([(Status::Pending, 1)].into(), money("0"), 0));
+    ledger.settle("openai", "resp_1", outcome()).unwrap();
+    assert_eq!(of_red(), ([(Status::Succeeded, 1)].into(), money("0.25"), 1));
+    ledger.rebuild().unwrap();
+    assert_eq!(of_red(), ([(Status::Succeeded, 1)].into(), money("0.25"), 1));
+    ledger.close(Duration::from_secs(20));
 }
 
 #[test]
