@@ -15,6 +15,13 @@ pub(crate) struct Piece {
     pub(crate) of: Of,
 }
 
+impl Piece {
+    /// Whether another is the same but for its sign.
+    pub(crate) fn is_as(&self, other: &Self) -> bool {
+        (&self.range, self.of) == (&other.range, other.of)
+    }
+}
+
 /// What answers for a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Of {

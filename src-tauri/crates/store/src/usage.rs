@@ -201,14 +201,17 @@ impl Questions {
         let lanes = self.lanes();
         let rows = TableRows::of(selection, &lanes, by)?;
         let mut cells = Vec::new();
-        for (range, bucket) in segments(self.period(selection)?, edges) {
+        let segments = segments(self.period(selection)?, edges);
+        let [mut shared, mut shared_of_days] = [Shared::new(), Shared::new()];
+        for (at, (range, bucket)) in segments.iter().enumerate() {
+            let (bucket, next) = (*bucket, segments.get(at + 1).map(|(next, _)| next));
             let sums = rows.groups.iter().map(|_| None).collect();
             let mut part =
                 Part { rows: &rows, sums, counts: Counts::Figures(reads), layers: &coarse };
-            self.sum(selection, range.clone(), &mut part)?;
+            self.sum(selection, (range, next), &mut part, &mut shared)?;
             if days == Days::Apart {
                 (part.counts, part.layers) = (Counts::CostOfDay, &by_day);
-                self.sum(selection, range, &mut part)?;
+                self.sum(selection, (range, next), &mut part, &mut shared_of_days)?;
             }
             let found = rows.groups.iter().zip(part.sums);
             let found = found.filter_map(|(groups, sums)| Some((*groups, *sums?)));
@@ -261,27 +264,50 @@ impl Questions {
         Ok(from..to.max(from))
     }
 
+    /// Adds up a range. Where days are not those of UTC, the hours between are taken from one
+    /// bucket and given to the next: what the next range needs as well is read once.
     fn sum(
         &self,
         selection: &Selection,
-        range: Range<i64>,
+        (range, next): (&Range<i64>, Option<&Range<i64>>),
         part: &mut Part<'_>,
+        shared: &mut Shared,
     ) -> Result<(), StoreError> {
         if !selection.is_of_lanes() {
-            return self.sum_receipts(
-                selection,
-                Piece { range, sign: Sign::Plus, of: Of::Receipts },
-                part,
-            );
+            let piece = Piece { range: range.clone(), sign: Sign::Plus, of: Of::Receipts };
+            return self.sum_piece(selection, &piece, part);
         }
-        for piece in pieces(range, part.layers) {
-            match piece.of {
-                Of::Sealed(rows) => self.sum_sealed(&piece, rows, part)?,
-                Of::Live => self.sum_live(&piece, part)?,
-                Of::Receipts => self.sum_receipts(selection, piece, part)?,
+        let next = next.map_or_else(Vec::new, |next| pieces(next.clone(), part.layers));
+        let before = std::mem::take(shared);
+        for piece in pieces(range.clone(), part.layers) {
+            if let Some((_, sums)) = before.iter().find(|(known, _)| known.is_as(&piece)) {
+                part.merge(piece.sign, sums);
+            } else if next.iter().any(|next| next.is_as(&piece)) {
+                let sums = part.sums.iter().map(|_| None).collect();
+                let mut alone = Part { sums, ..*part };
+                let read = Piece { sign: Sign::Plus, ..piece.clone() };
+                self.sum_piece(selection, &read, &mut alone)?;
+                let sums = alone.sums;
+                part.merge(piece.sign, &sums);
+                shared.push((piece, sums));
+            } else {
+                self.sum_piece(selection, &piece, part)?;
             }
         }
         Ok(())
+    }
+
+    fn sum_piece(
+        &self,
+        selection: &Selection,
+        piece: &Piece,
+        part: &mut Part<'_>,
+    ) -> Result<(), StoreError> {
+        match piece.of {
+            Of::Sealed(rows) => self.sum_sealed(piece, rows, part),
+            Of::Live => self.sum_live(piece, part),
+            Of::Receipts => self.sum_receipts(selection, piece, part),
+        }
     }
 
     fn sum_sealed(&self, piece: &Piece, of: Rows, part: &mut Part<'_>) -> Result<(), StoreError> {
@@ -320,7 +346,7 @@ impl Questions {
     fn sum_receipts(
         &self,
         selection: &Selection,
-        piece: Piece,
+        piece: &Piece,
         part: &mut Part<'_>,
     ) -> Result<(), StoreError> {
         let rows = Selection {
@@ -574,15 +600,32 @@ impl<'a> TableRows<'a> {
     }
 }
 
-/// What one segment of the period comes to, by row.
+/// What something comes to, by row of the table.
+type RowSums = Vec<Option<Box<Sums>>>;
+
+/// Pieces that a segment of the period and the next both need, and what they come to.
+type Shared = Vec<(Piece, RowSums)>;
+
+/// What one segment of the period comes to.
 struct Part<'a> {
     rows: &'a TableRows<'a>,
-    sums: Vec<Option<Box<Sums>>>,
+    sums: RowSums,
     counts: Counts,
     layers: &'a [Layer],
 }
 
 impl Part<'_> {
+    /// Adds what was read before, or takes it away.
+    fn merge(&mut self, sign: Sign, others: &RowSums) {
+        for (sums, other) in self.sums.iter_mut().zip(others) {
+            match (other, sign) {
+                (None, _) => {}
+                (Some(other), Sign::Plus) => sums.get_or_insert_default().merge(other),
+                (Some(other), Sign::Minus) => sums.get_or_insert_default().take_away(other),
+            }
+        }
+    }
+
     /// `at` is an instant of the day it counts on, in milliseconds.
     fn add(&mut self, sign: Sign, at: i64, lane: LaneId, tally: &Tally) {
         let counts = self.counts;

@@ -8,7 +8,7 @@ use std::ops::Range;
 use meter::receipt::{Capability, Kind, Status, Technology};
 use meter::{Currency, Timestamp};
 
-use super::{Counts, Dimension, Group, MOST_DIMENSIONS, Part, TableRows, segments};
+use super::{Counts, Dimension, Group, MOST_DIMENSIONS, Part, Shared, TableRows, segments};
 use crate::error::StoreError;
 use crate::figures::Figures;
 use crate::filter::Filter;
@@ -97,7 +97,7 @@ impl Questions {
                     counts: Counts::Figures(Reads::AllButOverhead),
                     layers: &coarse,
                 };
-                self.sum(&selection, range, &mut part)?;
+                self.sum(&selection, (&range, None), &mut part, &mut Shared::new())?;
                 for (lane, sums) in kinds.iter().zip(part.sums) {
                     let Some(mut sums) = sums else { continue };
                     sums.tidy();

@@ -139,6 +139,7 @@ proptest! {
         receipts in proptest::collection::vec(any_receipt(), 1..120),
         late in 0..120_usize,
         windows in proptest::collection::vec((any::<Option<i32>>(), any::<Option<i32>>()), 4),
+        midnight in 0..86_400_000_i64,
     ) {
         let receipts: BTreeMap<i64, Receipt> =
             receipts.into_iter().map(|r| (r.id.ordinal(), r)).collect();
@@ -177,6 +178,21 @@ proptest! {
             let ids = receipts.iter().map(|r| r.id).collect();
             let slow = questions.usage(&Filter { ids, ..filter }, Some(&Dimension::Model), None).unwrap();
             prop_assert_eq!(&slow.totals, &usage.totals);
+        }
+        // Days that begin at any time of the UTC day, of one key and of all.
+        let edges: Vec<i64> = (-21..23).map(|day| day * 86_400_000 + midnight).collect();
+        let buckets: Vec<Timestamp> = edges.iter().map(|ms| at(*ms)).collect();
+        let key = |receipt: &&Receipt| receipt.key.as_deref() == Some("work");
+        let of_key: Vec<Receipt> = receipts.iter().filter(key).cloned().collect();
+        let of_work = Filter { keys: vec!["work".into()], ..Filter::default() };
+        for (filter, receipts) in [(Filter::default(), &receipts), (of_work, &of_key)] {
+            let days = questions.usage_by_day(&filter, Some(&Dimension::Client), Some(&buckets)).unwrap();
+            for (edge, figures) in edges.windows(2).zip(&days.series) {
+                let sum = (figures.requests, figures.cost.attos(), figures.output_tokens);
+                prop_assert_eq!(sum, plain_sum(receipts, Some(edge[0]), Some(edge[1])));
+                let apart: i128 = figures.costs_by_day.values().map(|cost| cost.attos()).sum();
+                prop_assert_eq!(apart, figures.cost.attos());
+            }
         }
         let verified = questions.verify().unwrap();
         prop_assert!(verified.is_sound(), "{verified:?}");
