@@ -74,7 +74,9 @@ fn end(db: &Connection, before: Timestamp, now: Timestamp) -> Result<i64, StoreE
 fn is_summed_up(db: &Connection, day: i64) -> Result<(), StoreError> {
     let stale: Option<i64> = db.prepare_cached(upkeep::STALE)?.query_row([], |row| row.get(0))?;
     let has_some = db.query_row(ANY_BEFORE, [first_ordinal(day)], |row| row.get::<_, bool>(0))?;
-    if has_some && (stale.is_some() || Sealed::read(db)?.until(Rows::Days) < day) {
+    let sealed = Sealed::read(db)?;
+    let until = sealed.until(Rows::Days).min(sealed.tags_until());
+    if has_some && (stale.is_some() || until < day) {
         return Err(StoreError::NotSummedUp);
     }
     Ok(())
