@@ -124,6 +124,14 @@ impl Selection {
         })
     }
 
+    /// The one tag it asks for besides lanes and period, if there is just one.
+    pub(crate) fn only_tag(&self) -> Option<(NameId, NameId)> {
+        match self.tags.as_deref() {
+            Some([tag]) if self.ids.is_empty() => Some(*tag),
+            Some(_) | None => None,
+        }
+    }
+
     /// Whether lanes and period say it all, so that rollups can answer.
     pub(crate) fn is_of_lanes(&self) -> bool {
         self.ids.is_empty() && self.tags.as_ref().is_some_and(Vec::is_empty)

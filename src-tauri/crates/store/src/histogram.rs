@@ -168,12 +168,13 @@ impl Histogram {
     ) -> Result<(), UnpackError> {
         let mut last = 0_u16;
         for _ in 0..input.take::<usize>()? {
-            last = last.checked_add(input.take()?).ok_or(UnpackError::Damaged)?;
+            let (step, count) = input.step_and_count()?;
+            last = last.checked_add(step).ok_or(UnpackError::Damaged)?;
             if last > LAST {
                 return Err(UnpackError::Damaged);
             }
             let sum = self.count_of(last);
-            *sum = sign.merge_narrow(*sum, input.signed_millis()?);
+            *sum = sign.merge_narrow(*sum, count);
         }
         self.sum_ms = sign.merge(self.sum_ms, input.signed()?);
         Ok(())

@@ -41,13 +41,13 @@ pub struct Peaks {
 }
 
 /// Days that are looked into of a period of more.
-const MOST_DAYS: usize = 31;
+const MOST_DAYS: usize = 14;
 /// Receipts that are counted before no further quarter is looked into.
-const MOST_COUNTED: usize = 50_000;
+const MOST_COUNTED: usize = 15_000;
 /// Receipts that are looked at, also those of others, before no further quarter is looked into.
-const MOST_LOOKED_AT: usize = 200_000;
+const MOST_LOOKED_AT: usize = 50_000;
 /// Receipts that are read for their tokens.
-const MOST_READ: usize = 5_000;
+const MOST_READ: usize = 3_000;
 
 const MINUTE_MS: i64 = 60_000;
 const SECOND_MS: i64 = 1_000;

@@ -219,6 +219,20 @@ impl<'a> Unpack<'a> {
         i64::try_from(self.signed()?).map_err(|_| UnpackError::Damaged)
     }
 
+    /// A step of [`put`] and a count of [`put_signed`], as histograms are made of. Most are a byte
+    /// each, and a sum over years reads millions.
+    #[inline]
+    pub(crate) fn step_and_count(&mut self) -> Result<(u16, i64), UnpackError> {
+        match self.rest {
+            [step @ 0..0x80, count @ 0..0x80, rest @ ..] => {
+                let (step, count) = ((*step).into(), unfolded((*count).into()));
+                self.rest = rest;
+                Ok((step, count))
+            }
+            _ => Ok((self.take()?, self.signed_millis()?)),
+        }
+    }
+
     pub(crate) fn money(&mut self) -> Result<Money, UnpackError> {
         let zeros = usize::from(self.byte()?);
         let digits = self.signed()?;

@@ -29,6 +29,8 @@ pub(crate) enum Of {
     Sealed(Rows),
     /// Quarters that are not sealed, of which the piece is a whole number.
     Live,
+    /// Days that a tag's values are summed up of, of which the piece is a whole number.
+    DaysOfTags,
     /// Receipts one by one.
     Receipts,
 }
@@ -49,6 +51,12 @@ pub(crate) fn layers(sealed: &Sealed, rows: &[Rows]) -> Vec<Layer> {
     let live = Span::Quarter.start_ms(sealed.until(Rows::Quarters))..i64::MAX;
     let live = Layer { of: Of::Live, span: Span::Quarter, known: live };
     rows.iter().map(layer).chain([live]).collect()
+}
+
+/// The days that tags are summed up of, which nothing but receipts is finer than.
+pub(crate) fn layer_of_tags(known: Range<i64>) -> Layer {
+    let known = Span::Day.start_ms(known.start)..Span::Day.start_ms(known.end);
+    Layer { of: Of::DaysOfTags, span: Span::Day, known }
 }
 
 /// Cuts a range into whole cells, as coarse as can be, and ragged ends. A cell that lies in

@@ -197,7 +197,10 @@ impl Questions {
     ) -> Result<Vec<Cell>, StoreError> {
         let sealed = Sealed::read(&self.db)?;
         let (rows, of_days) = self.rows_for(selection, by)?;
-        let (coarse, by_day) = (layers(&sealed, rows), layers(&sealed, of_days));
+        let (coarse, by_day) = match selection.is_of_lanes() {
+            true => (layers(&sealed, rows), layers(&sealed, of_days)),
+            false => (self.layers_of_tags(selection)?, self.layers_of_tags(selection)?),
+        };
         let lanes = self.lanes();
         let rows = TableRows::of(selection, &lanes, by)?;
         let mut cells = Vec::new();
@@ -273,10 +276,6 @@ impl Questions {
         part: &mut Part<'_>,
         shared: &mut Shared,
     ) -> Result<(), StoreError> {
-        if !selection.is_of_lanes() {
-            let piece = Piece { range: range.clone(), sign: Sign::Plus, of: Of::Receipts };
-            return self.sum_piece(selection, &piece, part);
-        }
         let next = next.map_or_else(Vec::new, |next| pieces(next.clone(), part.layers));
         let before = std::mem::take(shared);
         for piece in pieces(range.clone(), part.layers) {
@@ -306,6 +305,7 @@ impl Questions {
         match piece.of {
             Of::Sealed(rows) => self.sum_sealed(piece, rows, part),
             Of::Live => self.sum_live(piece, part),
+            Of::DaysOfTags => self.sum_days_of_tag(selection, piece, part),
             Of::Receipts => self.sum_receipts(selection, piece, part),
         }
     }

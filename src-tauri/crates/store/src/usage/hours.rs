@@ -84,7 +84,10 @@ impl Questions {
         self.at_one_instant(|| {
             let selection = self.select(filter)?;
             let rows = self.rows_for(&selection, &[&Dimension::Capability])?.0;
-            let coarse = layers(&Sealed::read(&self.db)?, rows);
+            let coarse = match selection.is_of_lanes() {
+                true => layers(&Sealed::read(&self.db)?, rows),
+                false => self.layers_of_tags(&selection)?,
+            };
             let lanes = self.lanes();
             let (rows, kinds) = alike(&selection.lanes, &lanes)?;
             let mut found = Vec::new();

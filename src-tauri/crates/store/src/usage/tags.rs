@@ -6,17 +6,18 @@ use std::ops::Range;
 
 use rusqlite::params;
 
-use super::{Days, Group, day};
+use super::{Days, Group, Part, day};
 use crate::error::StoreError;
 use crate::figures::Sums;
 use crate::filter::Selection;
 use crate::lane::LaneId;
 use crate::names::{NameId, Reading, find};
+use crate::pieces::{Layer, Of, Piece, layer_of_tags};
 use crate::questions::Questions;
 use crate::rollup::Span;
 use crate::seal::{Sealed, SealedCells};
 use crate::tally::{Reads, Sign, Tally};
-use crate::{receipt_row, tag_sums};
+use crate::{prune, receipt_row, tag_sums};
 
 /// The columns of [`receipt_row::read`], and the tag's value.
 pub(crate) const TAGGED: &str =
@@ -107,6 +108,54 @@ impl Questions {
             })?;
         }
         Ok(left)
+    }
+
+    /// What answers where tags or ids are asked for: days of one tag, and receipts. Days without
+    /// their receipts are left out, as are the parts of them.
+    pub(super) fn layers_of_tags(&self, selection: &Selection) -> Result<Vec<Layer>, StoreError> {
+        if selection.only_tag().is_none() || (selection.by_use && self.sorting_from()?.is_some()) {
+            return Ok(Vec::new());
+        }
+        let first = prune::first_day(&self.db)?.unwrap_or(0);
+        let until = Sealed::read(&self.db)?.tags_until();
+        Ok(vec![layer_of_tags(first..until.max(first))])
+    }
+
+    /// Adds what the days of a piece came to for the one tag that is asked for.
+    pub(super) fn sum_days_of_tag(
+        &self,
+        selection: &Selection,
+        piece: &Piece,
+        part: &mut Part<'_>,
+    ) -> Result<(), StoreError> {
+        let Some((name, asked)) = selection.only_tag() else { return Ok(()) };
+        let names = Reading { glossary: &self.glossary, db: &self.db };
+        let [from, to] = [piece.range.start, piece.range.end].map(|ms| Span::Day.cell_of(ms));
+        let mut left = Vec::new();
+        let mut found = self.db.prepare_cached(tag_sums::OF_NAME)?;
+        let mut found = found.query(params![name, from, to])?;
+        while let Some(row) = found.next()? {
+            let day: i64 = row.get(0)?;
+            let sums = row.get_ref(1)?.as_blob().map_err(|_| StoreError::Damaged)?;
+            if sums.is_empty() {
+                left.push(day);
+            }
+            tag_sums::each_value(sums, |value, cells| {
+                let mut cells = SealedCells::new(if value == asked { cells } else { &[] });
+                while let Some((lane, mut cell)) = cells.next()? {
+                    let at = (piece.sign, Span::Day.start_ms(day));
+                    let counted = (cell.requests, cell.cost);
+                    part.add_packed(at, lane, counted, &mut cell.sums, &names)?;
+                }
+                Ok::<_, StoreError>(())
+            })?;
+        }
+        for day in left {
+            let range = Span::Day.start_ms(day)..Span::Day.start_ms(day + 1);
+            let receipts = Piece { range, sign: piece.sign, of: Of::Receipts };
+            self.sum_receipts(selection, &receipts, part)?;
+        }
+        Ok(())
     }
 
     /// The same from the receipts of a range of ordinals.

@@ -185,7 +185,11 @@ proptest! {
         let key = |receipt: &&Receipt| receipt.key.as_deref() == Some("work");
         let of_key: Vec<Receipt> = receipts.iter().filter(key).cloned().collect();
         let of_work = Filter { keys: vec!["work".into()], ..Filter::default() };
-        for (filter, receipts) in [(Filter::default(), &receipts), (of_work, &of_key)] {
+        let tagged = |receipt: &&Receipt| receipt.tags.values().any(|kind| &**kind == "0");
+        let of_tag: Vec<Receipt> = receipts.iter().filter(tagged).cloned().collect();
+        let of_kind = Filter { tags: vec![("kind".into(), "0".into())], ..Filter::default() };
+        let asked = [(Filter::default(), &receipts), (of_work, &of_key), (of_kind, &of_tag)];
+        for (filter, receipts) in asked {
             let days = questions.usage_by_day(&filter, Some(&Dimension::Client), Some(&buckets)).unwrap();
             for (edge, figures) in edges.windows(2).zip(&days.series) {
                 let sum = (figures.requests, figures.cost.attos(), figures.output_tokens);
