@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::filter::Selection;
 use crate::lane::LaneId;
+use crate::names::NameId;
 
 /// Rows looked at in order before lanes are asked one by one.
 const SCANNED: usize = 4000;
@@ -156,7 +157,7 @@ fn named(
     let mut found = Vec::new();
     for ordinal in ordinals {
         let within = (selection.from..selection.to).contains(&ordinal);
-        if within && is_selected(db, selection, ordinal)? {
+        if within && is_selected(db, selection, ordinal, all(selection))? {
             found.push(ordinal);
         }
     }
@@ -171,7 +172,7 @@ fn tagged(
     direction: Direction,
     limit: usize,
 ) -> rusqlite::Result<Vec<i64>> {
-    let Some((name, value)) = selection.tags.iter().flatten().next() else {
+    let Some(((name, value), others)) = all(selection).split_first() else {
         return Ok(Vec::new());
     };
     let mut found = Vec::new();
@@ -179,7 +180,7 @@ fn tagged(
     let mut rows = rows.query(params![selection.from, selection.to, name, value])?;
     while let Some(row) = rows.next()? {
         let ordinal = row.get(0)?;
-        if is_selected(db, selection, ordinal)? {
+        if is_selected(db, selection, ordinal, others)? {
             found.push(ordinal);
             if found.len() == limit {
                 break;
@@ -189,11 +190,17 @@ fn tagged(
     Ok(found)
 }
 
-/// Whether a row within the period is of a selected lane and has all tags.
+/// All tags that are asked for.
+fn all(selection: &Selection) -> &[(NameId, NameId)] {
+    selection.tags.as_deref().unwrap_or_default()
+}
+
+/// Whether a row within the period is of a selected lane and has these tags.
 pub(crate) fn is_selected(
     db: &Connection,
     selection: &Selection,
     ordinal: i64,
+    tags: &[(NameId, NameId)],
 ) -> rusqlite::Result<bool> {
     let lane: Option<LaneId> =
         db.prepare_cached(LANE_OF)?.query_row([ordinal], |row| row.get(0)).optional()?;
@@ -201,7 +208,7 @@ pub(crate) fn is_selected(
         return Ok(false);
     }
     let mut has = db.prepare_cached(HAS_TAG)?;
-    for (name, value) in selection.tags.iter().flatten() {
+    for (name, value) in tags {
         if !has.exists(params![name, value, ordinal])? {
             return Ok(false);
         }

@@ -197,9 +197,10 @@ impl Questions {
         rows: &mut BTreeMap<Group, Sums>,
     ) -> Result<(), StoreError> {
         let (ordinal, lane): (i64, LaneId) = (row.get(0)?, row.get(1)?);
-        let others = selection.tags.as_ref().is_none_or(|tags| !tags.is_empty());
+        let Some(others) = &selection.tags else { return Ok(()) };
         if !selection.lanes.contains(&lane)
-            || (others && !crate::walk::is_selected(&self.db, selection, ordinal)?)
+            || (!others.is_empty()
+                && !crate::walk::is_selected(&self.db, selection, ordinal, others)?)
         {
             return Ok(());
         }
