@@ -200,12 +200,10 @@ impl Recorder {
     pub fn mint(&self, now: Timestamp) -> ReceiptId {
         // Without randomness the id is still unique in this ledger.
         let random = getrandom::u64().unwrap_or_default();
-        let at = now.millis() << 12;
-        let next = |last: i64| match last - at > MOST_AHEAD {
-            // There may be ids of this millisecond from before; hardly of this part of it.
-            true => at | (random >> 52) as i64,
-            false => at.max(last + 1),
-        };
+        // A clock that was set back lives through milliseconds twice, hardly through the same part
+        // of one.
+        let at = now.millis() << 12 | (random >> 52) as i64;
+        let next = |last: i64| if last - at > MOST_AHEAD { at } else { at.max(last + 1) };
         let mint = |last| Some(next(last));
         let last = self.desk.last_minted.fetch_update(Ordering::Relaxed, Ordering::Relaxed, mint);
         ReceiptId::from_parts(next(last.expect("the closure always says Some")), random)
