@@ -21,6 +21,7 @@ mod portkey;
 mod process;
 mod report;
 mod run;
+pub mod steady;
 mod streams;
 mod subject;
 mod table;

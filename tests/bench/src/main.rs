@@ -1,5 +1,8 @@
 //! The benchmark's command line.
 
+use std::time::Duration;
+
+use bench::steady::Steady;
 use bench::{Baseline, Loaded, Peer, Plan, run, upstream};
 use clap::{Parser, Subcommand};
 
@@ -31,12 +34,28 @@ enum Command {
     /// Be the bare upstream
     #[command(hide = true)]
     Upstream,
+    /// Short calls without a pause, and the account of their receipts
+    Steady {
+        /// For how long
+        #[arg(long, default_value_t = 600)]
+        seconds: u64,
+        /// Connections, each with one call in flight
+        #[arg(long, default_value_t = 64)]
+        at_once: usize,
+        /// No more calls a second than this
+        #[arg(long)]
+        most: Option<u64>,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     match arguments.command {
         Some(Command::Upstream) => upstream::serve(),
+        Some(Command::Steady { seconds, at_once, most }) => {
+            let time = Duration::from_secs(seconds);
+            Steady { time, at_once, most_a_second: most }.run()
+        }
         None => run(&Plan {
             rounds: arguments.rounds,
             percent: arguments.percent,

@@ -127,6 +127,11 @@ impl Ledger {
         Ok(receipts)
     }
 
+    /// Bytes of the log before the ledger.
+    pub(crate) fn log_size(&self) -> u64 {
+        std::fs::metadata(self.home.join("ledger.db-wal")).map_or(0, |log| log.len())
+    }
+
     /// Bytes on disk, all files of the ledger together.
     pub(crate) fn size(&self) -> u64 {
         let size = |name: &str| std::fs::metadata(self.home.join(name)).map_or(0, |m| m.len());

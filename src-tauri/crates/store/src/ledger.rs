@@ -6,9 +6,9 @@
 //! the last half minute or so, and never leaves the ledger torn.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ use crate::writer::{Finished, Listeners, Order, Permit, Place, Writer};
 const REGISTER: &str = "inflight";
 /// The spill file's name within the home.
 const SPILL: &str = "spill";
+/// The name of the file for what found no place while the writer was at something else.
+const OVERFLOW: &str = "overflow";
 
 /// By how much the last id may be ahead of the clock and still be followed by the next: a minute.
 const MOST_AHEAD: i64 = 60_000 << 12;
@@ -45,6 +47,7 @@ struct Desk {
     register: Arc<Register>,
     orders: Sender<Order>,
     counters: Arc<Counters>,
+    overflow: Arc<Mutex<Spill>>,
     last_minted: AtomicI64,
     /// How many [`Permit`]s are given out.
     permits: Arc<AtomicUsize>,
@@ -92,11 +95,13 @@ impl Ledger {
             .receipts
             .into_iter()
             .map(|(slot, receipt)| Finished { receipt, place: Place::Slot(slot) });
+        let overflow = Arc::new(Mutex::new(Spill::at(home.join(OVERFLOW))));
         let mut writer = Writer {
             home: home.to_owned(),
             books,
             register: Arc::clone(&register),
             spill: Spill::at(home.join(SPILL)),
+            overflow: Arc::clone(&overflow),
             waiting: waiting.collect(),
             counters: Arc::clone(&counters),
             listeners: Arc::clone(&listeners),
@@ -111,6 +116,7 @@ impl Ledger {
             register,
             orders,
             counters,
+            overflow,
             last_minted: AtomicI64::new(seed),
             permits: Arc::default(),
         };
@@ -298,7 +304,18 @@ impl Desk {
                 let place = Place::Memory(permit);
                 self.send(Order::Finished(Finished { receipt, place }));
             }
-            None => self.counters.lose(1, "the register and the waiting room are full"),
+            None => self.put_down(&receipt),
+        }
+    }
+
+    /// The writer is long at something and everything is full: what ends now goes to a file that
+    /// it comes to later, for a short write is better than a lost receipt.
+    fn put_down(&self, receipt: &Receipt) {
+        let mut overflow = self.overflow.lock().expect("nothing panics while it holds the file");
+        if overflow.append_soon(receipt).is_ok() {
+            self.counters.spilled.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.counters.lose(1, "the register, the waiting room and the overflow are full");
         }
     }
 }

@@ -32,10 +32,23 @@ impl Spill {
         self.len == 0
     }
 
-    /// Appends receipts; all of them or none.
+    /// Appends receipts; all of them or none. They are on the disk then.
     pub(crate) fn append<'a>(
         &mut self,
         receipts: impl Iterator<Item = &'a Receipt>,
+    ) -> io::Result<()> {
+        self.append_with(receipts, File::sync_data)
+    }
+
+    /// Appends one receipt, which the system writes out when it likes to.
+    pub(crate) fn append_soon(&mut self, receipt: &Receipt) -> io::Result<()> {
+        self.append_with(std::iter::once(receipt), |_| Ok(()))
+    }
+
+    fn append_with<'a>(
+        &mut self,
+        receipts: impl Iterator<Item = &'a Receipt>,
+        sync: fn(&File) -> io::Result<()>,
     ) -> io::Result<()> {
         let mut bytes = Vec::new();
         for receipt in receipts {
@@ -49,7 +62,7 @@ impl Spill {
         let mut file =
             private(options.create(true).truncate(false).write(true)).open(&self.path)?;
         file.seek(SeekFrom::Start(self.len))?;
-        if let Err(error) = file.write_all(&bytes).and_then(|()| file.sync_data()) {
+        if let Err(error) = file.write_all(&bytes).and_then(|()| sync(&file)) {
             file.set_len(self.len)?;
             return Err(error);
         }
@@ -71,6 +84,13 @@ impl Spill {
             at += len;
         }
         Ok((receipts, Some(at)))
+    }
+
+    /// Becomes what another one is, which is empty then. This one is empty before.
+    pub(crate) fn take_over(&mut self, other: &mut Self) -> io::Result<()> {
+        std::fs::rename(&other.path, &self.path)?;
+        self.len = std::mem::take(&mut other.len);
+        Ok(())
     }
 
     /// Removes the file: all of it is in the ledger. It is emptied first, for one that cannot be

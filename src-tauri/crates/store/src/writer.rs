@@ -93,6 +93,8 @@ pub(crate) struct Writer {
     pub(crate) books: Option<Books>,
     pub(crate) register: Arc<Register>,
     pub(crate) spill: Spill,
+    /// What recorders had to put down themselves.
+    pub(crate) overflow: Arc<Mutex<Spill>>,
     pub(crate) waiting: VecDeque<Finished>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) listeners: Listeners,
@@ -196,14 +198,27 @@ impl Writer {
         if !self.is_in_place() || self.books.is_none() && !self.reopen() {
             return;
         }
+        self.take_overflow();
         while !self.spill.is_empty() || !self.waiting.is_empty() {
             let done = if self.spill.is_empty() { self.commit_waiting() } else { self.unspill() };
             match done {
                 Ok(recorded) => self.committed(recorded),
                 Err(error) => return self.failed(&error),
             }
+            self.take_overflow();
         }
         self.recovered();
+    }
+
+    /// Makes what recorders put down the spill file, if there is none.
+    fn take_overflow(&mut self) {
+        let mut overflow = self.overflow.lock().expect("nothing panics while it holds the file");
+        if !overflow.is_empty()
+            && self.spill.is_empty()
+            && let Err(error) = self.spill.take_over(&mut overflow)
+        {
+            tracing::warn!(%error, "the overflow file stays for the next time");
+        }
     }
 
     /// If the ledger's file was taken away under us, keeps what was in it and lets go of it. Says

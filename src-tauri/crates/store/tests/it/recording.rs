@@ -43,3 +43,33 @@ fn a_receipt_with_everything_set_comes_back_as_it_was() {
     let demo = Filter { demo: Demo::Only, ..Filter::default() };
     assert_eq!(questions.requests(&demo, None, 10).unwrap(), []);
 }
+
+#[test]
+fn what_ends_while_the_writer_is_held_up_for_long_finds_a_place() {
+    let home = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(home.path()).unwrap();
+    let (changed, heard) = std::sync::mpsc::channel();
+    ledger.on_changed(move || {
+        let _ = changed.send(());
+    });
+    let recorder = ledger.recorder();
+    let busy = rusqlite::Connection::open(home.path().join("ledger.db")).unwrap();
+    busy.execute_batch("BEGIN IMMEDIATE").unwrap();
+    // More than there are slots, and as many again in memory.
+    const MANY: u64 = 12_000;
+    for n in 0..MANY {
+        let receipt = chat(id(n as i64, 0), n);
+        recorder.open(&receipt).finish(receipt);
+    }
+    assert_eq!(ledger.health().lost, 0);
+    busy.execute_batch("ROLLBACK").unwrap();
+    while ledger.health().recorded < MANY && ledger.health().lost == 0 {
+        heard.recv().unwrap();
+    }
+    assert_eq!(ledger.health().lost, 0);
+    ledger.close(Duration::from_secs(60));
+    let questions = Questions::open(home.path()).unwrap();
+    assert_eq!(questions.count(&Filter::default()).unwrap(), MANY);
+    assert!(questions.verify().unwrap().is_sound());
+    assert!(!home.path().join("overflow").exists() && !home.path().join("spill").exists());
+}
