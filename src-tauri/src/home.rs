@@ -70,6 +70,16 @@ impl Home {
         }
     }
 
+    /// Who holds the lock, as far as that can be told without making anything.
+    pub(crate) fn holder(&self) -> Option<String> {
+        let mut file = File::open(self.0.join("lock")).ok()?;
+        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)).then(|| {
+            let mut holder = String::new();
+            let _ = file.read_to_string(&mut holder);
+            holder
+        })
+    }
+
     /// Takes the lock if nobody holds it.
     pub(crate) fn try_lock(&self) -> anyhow::Result<Lock> {
         self.create()?;

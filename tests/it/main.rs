@@ -12,6 +12,7 @@ mod calls;
 mod contract;
 mod corpus;
 mod deployments;
+mod doctor;
 mod ends;
 mod exchange;
 mod exports;

@@ -21,7 +21,7 @@ use crate::jobs;
 use crate::settings::now;
 
 /// How long the ledger may take to write what is left.
-const CLOSING: Duration = Duration::from_secs(60);
+pub(super) const CLOSING: Duration = Duration::from_secs(60);
 
 /// Copies the ledger, while a Tollgate runs or while none does.
 ///
@@ -164,7 +164,7 @@ impl Missing {
 }
 
 /// Takes the home for a command that writes its ledger itself.
-fn alone(home: &Home) -> anyhow::Result<HomeLock> {
+pub(super) fn alone(home: &Home) -> anyhow::Result<HomeLock> {
     match home.try_lock()? {
         Lock::Taken(lock) => Ok(lock),
         Lock::Held(holder) => bail!(

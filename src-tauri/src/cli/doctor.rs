@@ -7,24 +7,31 @@ use anyhow::bail;
 use clap::Args;
 use meter::Timestamp;
 use serde::Serialize;
-use store::{backups, set_aside_ledgers};
+use store::{Ledger, backups, set_aside_ledgers};
 
-use super::backup::Copy;
+use super::backup::{CLOSING, Copy, alone};
 use super::figure::{bytes, full_instant, grouped};
 use super::filters::zone;
+use super::remark;
 use super::screen::{BAD, FAINT, GOOD, Screen, painted};
+use super::surroundings::Surroundings;
 use crate::config::Config;
 use crate::home::Home;
+use crate::settings::now;
 
 /// Looks after the home: folder, configuration, ledger.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   tollgate doctor
-  tollgate doctor --verify")]
+  tollgate doctor --verify
+  tollgate doctor --rebuild        sums and indexes anew from the receipts")]
 pub(crate) struct DoctorArgs {
     /// Also read every receipt and compare all kept sums with what they come to
     #[arg(long)]
     verify: bool,
+    /// First make all kept sums and indexes anew from the receipts; no Tollgate may run
+    #[arg(long)]
+    rebuild: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -34,6 +41,8 @@ pub(crate) struct DoctorArgs {
 #[derive(Debug, Serialize)]
 struct Findings {
     home: String,
+    #[serde(flatten)]
+    around: Surroundings,
     /// What is wrong with `config.toml`; `null`: nothing.
     config_problem: Option<String>,
     /// `null`: there is no ledger yet.
@@ -63,10 +72,26 @@ struct Verified {
     /// Receipts from before that which are there all the same.
     kept: u64,
     file_problem: Option<String>,
+    /// Tables and indexes that are not there.
+    missing: Vec<String>,
+}
+
+/// Makes sums and indexes anew.
+fn rebuild() -> anyhow::Result<()> {
+    let home = super::home()?;
+    let _lock = alone(&home)?;
+    let ledger = Ledger::open(home.path())?;
+    let days = ledger.mend();
+    ledger.close(CLOSING);
+    remark(&format!("Made the sums of {} days and all indexes anew", grouped(days?)));
+    Ok(())
 }
 
 impl DoctorArgs {
     pub(crate) fn run(&self) -> anyhow::Result<()> {
+        if self.rebuild {
+            rebuild()?;
+        }
         let found = self.look()?;
         let mut screen = Screen::take();
         if self.json {
@@ -89,6 +114,7 @@ impl DoctorArgs {
         let path = home.path().join("ledger.db");
         let mut found = Findings {
             home: home.path().display().to_string(),
+            around: Surroundings::of(&home, now()),
             config_problem: config.err().map(|error| format!("{error:#}")),
             ledger_bytes: std::fs::metadata(&path).ok().map(|file| file.len()),
             ledger_problem: None,
@@ -99,8 +125,11 @@ impl DoctorArgs {
             set_aside: Vec::new(),
         };
         found.look_for_copies(&home, folder);
-        if found.ledger_bytes.is_some() {
-            let verified = super::ledger().and_then(|ledger| match self.verify {
+        if found.ledger_bytes == Some(0) && !found.backups.is_empty() {
+            found.ledger_problem = Some("it is empty, and there are copies of it".to_owned());
+        } else if found.ledger_bytes.is_some() {
+            let verify = self.verify || self.rebuild;
+            let verified = super::ledger().and_then(|ledger| match verify {
                 true => Ok(Some(ledger.verify()?)),
                 // The first question meets most of what can be wrong.
                 false => Ok(ledger.last_arrival().map(|_| None)?),
@@ -123,13 +152,19 @@ impl From<store::Verified> for Verified {
             pruned_before: verified.pruned_before,
             kept: verified.kept,
             file_problem: verified.file,
+            missing: verified.missing,
         }
     }
 }
 
 impl Verified {
     fn is_sound(&self) -> bool {
-        self.damaged == 0 && self.wrong_sums == 0 && self.file_problem.is_none()
+        self.damaged == 0 && self.file_problem.is_none() && self.is_added_up()
+    }
+
+    /// Whether nothing is wrong that can be made anew.
+    fn is_added_up(&self) -> bool {
+        self.wrong_sums == 0 && self.missing.is_empty()
     }
 }
 
@@ -146,22 +181,35 @@ impl Findings {
     }
 
     fn is_well(&self) -> bool {
-        self.config_problem.is_none()
+        self.around.troubles.is_empty()
+            && self.config_problem.is_none()
             && self.ledger_problem.is_none()
             && self.backups_problem.is_none()
             && self.verified.as_ref().is_none_or(Verified::is_sound)
     }
 
-    const fn way_out(&self) -> &'static str {
+    fn way_out(&self) -> &str {
+        let verified = self.verified.as_ref();
+        let only_sums =
+            verified.is_some_and(|found| found.damaged == 0 && found.file_problem.is_none());
         if self.config_problem.is_some() {
             "mend `config.toml`, or move it away to start with defaults"
-        } else if self.ledger_problem.is_none() && self.backups_problem.is_some() {
+        } else if let (true, Some(trouble)) = (self.ledger_is_well(), self.around.troubles.first())
+        {
+            &trouble.hint
+        } else if self.ledger_is_well() {
             "see to the folder of the copies, or name another in config.toml: [backup] folder"
+        } else if self.ledger_problem.is_none() && only_sums {
+            "stop Tollgate and run `tollgate doctor --rebuild`: sums and indexes are made anew from the receipts"
         } else if !self.backups.is_empty() {
-            "stop Tollgate and put the newest copy back with `tollgate restore`; the ledger as it is will be kept"
+            "stop Tollgate and put the newest copy back with `tollgate restore --merge`; the ledger as it is will be kept"
         } else {
             "copy the home to a safe place before anything else, then report what is said above"
         }
+    }
+
+    fn ledger_is_well(&self) -> bool {
+        self.ledger_problem.is_none() && self.verified.as_ref().is_none_or(Verified::is_sound)
     }
 }
 
@@ -173,7 +221,16 @@ fn said(found: &Findings) -> String {
     let well = painted(GOOD, "fine");
     let ill = |problem: &str| painted(BAD, &problem.replace('\n', "\n           "));
     fact("Home", &found.home);
+    let process = found.around.process.as_ref();
+    let none = || "none runs on this home".to_owned();
+    fact("Process", &process.map_or_else(none, |pid| format!("{pid} serves this home")));
+    for trouble in &found.around.troubles {
+        fact("Trouble", &ill(&format!("{}\n{}", trouble.what, trouble.hint)));
+    }
     fact("Settings", &found.config_problem.as_deref().map_or_else(|| well.clone(), ill));
+    for note in &found.around.notes {
+        fact("Note", &format!("{}\n           {}", note.what, note.hint));
+    }
     match (found.ledger_bytes, &found.ledger_problem) {
         (None, _) => fact("Ledger", "none yet: `tollgate serve` makes one"),
         (Some(_), Some(problem)) => fact("Ledger", &ill(problem)),
@@ -193,13 +250,21 @@ fn said(found: &Findings) -> String {
             let sums = format!("all sums are what {receipts} receipts come to{pruned}");
             fact("Verified", &format!("{well}: {sums}"));
         } else {
-            let file = verified.file_problem.as_deref().unwrap_or_default();
+            let file = verified.file_problem.as_ref();
+            let file =
+                file.map(|said| format!("\nSQLite says of the file: {said}")).unwrap_or_default();
             let (damaged, wrong) = (grouped(verified.damaged), grouped(verified.wrong_sums));
             fact(
                 "Verified",
-                &ill(&format!("{receipts} receipts, {damaged} damaged, {wrong} wrong sums {file}")),
+                &ill(&format!("{receipts} receipts, {damaged} damaged, {wrong} wrong sums{file}")),
             );
+            if !verified.missing.is_empty() {
+                fact("", &ill(&format!("not there: {}", verified.missing.join(", "))));
+            }
         }
+    }
+    if let Some(waiting) = found.around.waiting() {
+        fact("Waiting", &waiting);
     }
     if let Some(months) = found.keep_months {
         fact(

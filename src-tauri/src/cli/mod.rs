@@ -29,6 +29,7 @@ mod requests;
 mod routes;
 mod screen;
 mod show;
+mod surroundings;
 mod table;
 mod usage;
 mod words;

@@ -62,7 +62,7 @@ impl Steady {
         let made = took.len() as u64;
         let ledger = subject.ledger.as_ref().context("Tollgate has a ledger")?;
         let behind = Instant::now();
-        ledger.wait_for(made)?;
+        ledger.wait_for(made).with_context(|| format!("{:?}", health(&subject)))?;
         let behind = behind.elapsed();
         let cpu = Cpu::of(&processes).since(&used);
         let a_call = cpu.as_nanos() as u64 / made.max(1) / 1000;
@@ -145,7 +145,11 @@ impl Steady {
             worst.wal = worst.wal.max(wal);
             if second.is_multiple_of(10) {
                 let (calls, now) = (calls.load(Ordering::Relaxed), now >> 20);
-                say(&format!("{second} s: {calls} calls, {now} MiB, {} wait", of("waiting")));
+                say(&format!(
+                    "{second} s: {calls} calls, {now} MiB, {} wait, {} lost",
+                    of("waiting"),
+                    of("lost")
+                ));
             }
         }
         Ok(worst)

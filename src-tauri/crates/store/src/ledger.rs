@@ -31,6 +31,35 @@ const SPILL: &str = "spill";
 /// The name of the file for what found no place while the writer was at something else.
 const OVERFLOW: &str = "overflow";
 
+/// What is not in the ledger of a home: of calls under way and of receipts that wait, if a process
+/// runs; otherwise the next start records it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NotRecorded {
+    /// Receipts and drafts in the in-flight register.
+    pub in_slots: u64,
+    /// Slots with bytes that are no receipt.
+    pub torn: u64,
+    /// Bytes of receipts that were spilled.
+    pub spilled_bytes: u64,
+}
+
+impl NotRecorded {
+    /// Of a home, whoever runs on it. Changes nothing.
+    ///
+    /// # Errors
+    /// When the register cannot be read.
+    pub fn look(home: &Path) -> Result<Self, StoreError> {
+        let path = home.join(REGISTER);
+        let remains = Register::look(&path).map_err(|source| StoreError::Home { path, source })?;
+        let size = |name: &str| std::fs::metadata(home.join(name)).map_or(0, |file| file.len());
+        Ok(Self {
+            in_slots: remains.receipts.len() as u64,
+            torn: remains.torn,
+            spilled_bytes: size(SPILL) + size(OVERFLOW),
+        })
+    }
+}
+
 /// By how much the last id may be ahead of the clock and still be followed by the next: a minute.
 const MOST_AHEAD: i64 = 60_000 << 12;
 

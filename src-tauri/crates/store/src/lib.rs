@@ -64,7 +64,7 @@ pub use figures::{Figures, Spread};
 pub use filter::{Demo, Filter, StatusFilter};
 pub use health::Health;
 pub use histogram::{Histogram, Slice};
-pub use ledger::{Ledger, Recorder, Ticket};
+pub use ledger::{Ledger, NotRecorded, Recorder, Ticket};
 pub use merge::Missing;
 pub use pace::{Busiest, Peaks};
 pub use passes::{NewPass, Pass, PassBook, PassSecret, PassTerms, Scope};

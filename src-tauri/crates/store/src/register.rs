@@ -58,6 +58,16 @@ impl Register {
         Ok((Self { file: Some(file), free: Mutex::new(free), generation }, remains))
     }
 
+    /// Reads what is in a register that may be another process's: a request under way, a receipt
+    /// that is not in the ledger yet. Changes nothing.
+    pub(crate) fn look(path: &Path) -> io::Result<Remains> {
+        match File::open(path) {
+            Ok(mut file) => read_all(&mut file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Remains::default()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// A register without a file: every request goes unregistered.
     pub(crate) fn absent() -> Self {
         Self { file: None, free: Mutex::default(), generation: AtomicU64::new(0) }

@@ -139,6 +139,37 @@ fn back_up(db: &Connection, path: &Path, layout: i64) -> Result<(), OpenFailure>
     backup::copy(db, path, &to).map_err(OpenFailure::Store)
 }
 
+/// A table or an index that a ledger should have and has not.
+pub(crate) struct Part {
+    pub(crate) name: String,
+    /// What makes it.
+    pub(crate) sql: String,
+    pub(crate) is_index: bool,
+}
+
+/// What a ledger lacks of its layout.
+pub(crate) fn missing_parts(db: &Connection) -> Result<Vec<Part>, StoreError> {
+    const PARTS: &str =
+        "SELECT name, sql, type = 'index' FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name";
+    const HAS: &str = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?1)";
+    let mut whole = Connection::open_in_memory()?;
+    prepare(&whole)?;
+    let path = Path::new(FILE);
+    migrate(&mut whole, path, MIGRATIONS).map_err(|failure| failure.at(path))?;
+    let mut parts = whole.prepare(PARTS)?;
+    let parts = parts.query_map([], |row| {
+        Ok(Part { name: row.get(0)?, sql: row.get(1)?, is_index: row.get(2)? })
+    })?;
+    let mut missing = Vec::new();
+    for part in parts {
+        let part = part?;
+        if !db.query_row(HAS, [&part.name], |row| row.get::<_, bool>(0))? {
+            missing.push(part);
+        }
+    }
+    Ok(missing)
+}
+
 /// Whether a file is a ledger of just this layout.
 pub(crate) fn check_current_layout(db: &Connection, path: &Path) -> Result<(), StoreError> {
     check_layout(db, path)?;

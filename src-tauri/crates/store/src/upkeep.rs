@@ -16,6 +16,7 @@ use crate::questions::Questions;
 use crate::receipt_row::{self, Lanes};
 use crate::road::Roads;
 use crate::rollup::{Cells, LaneSums, Span, write_cell};
+use crate::schema;
 use crate::seal::{self, Rows, Sealed, SealsLeft, live, sealed, unseal};
 use crate::settlement;
 use crate::tag_sums::{self, TagCells, Values};
@@ -37,12 +38,14 @@ pub struct Verified {
     pub kept: u64,
     /// What SQLite's own check of the file says, if it is not content.
     pub file: Option<String>,
+    /// Tables and indexes that are not there.
+    pub missing: Vec<String>,
 }
 
 impl Verified {
     /// Whether all is as it should be.
     pub fn is_sound(&self) -> bool {
-        self.damaged == 0 && self.wrong_cells == 0 && self.file.is_none()
+        self.damaged == 0 && self.wrong_cells == 0 && self.file.is_none() && self.missing.is_empty()
     }
 }
 
@@ -63,14 +66,27 @@ impl Questions {
     /// Checks the file, reads every receipt and compares what they come to with the rollups,
     /// a day at a time. Takes as long as the ledger is large and keeps nobody from writing.
     pub fn verify(&self) -> Result<Verified, StoreError> {
-        let mut verified = Verified::default();
-        let said: String = self.db.query_row(CHECK, [], |row| row.get(0))?;
-        verified.file = (said != "ok").then_some(said);
+        let file = match self.db.query_row(CHECK, [], |row| row.get::<_, String>(0)) {
+            Ok(said) => (said != "ok").then_some(said),
+            Err(rusqlite::Error::QueryReturnedNoRows) => Some("it cannot be checked".to_owned()),
+            Err(error) => Some(format!("it cannot be checked: {error}")),
+        };
+        let mut verified = Verified { file, ..Verified::default() };
+        match self.verify_parts(&mut verified) {
+            // What else goes wrong comes of that.
+            Err(_) if verified.file.is_some() || !verified.missing.is_empty() => Ok(verified),
+            done => done.map(|()| verified),
+        }
+    }
+
+    fn verify_parts(&self, verified: &mut Verified) -> Result<(), StoreError> {
+        let missing = schema::missing_parts(&self.db)?;
+        verified.missing = missing.into_iter().map(|part| part.name).collect();
         let days = self.at_one_instant(|| days(&self.db))?;
         for day in &days {
             self.at_one_instant(|| match is_pruned(&self.db, *day)? {
-                true => self.verify_sums_of_day(*day, &mut verified),
-                false => self.verify_day(*day, &mut verified),
+                true => self.verify_sums_of_day(*day, verified),
+                false => self.verify_day(*day, verified),
             })?;
         }
         verified.pruned_before = self.pruned_before()?;
@@ -84,7 +100,7 @@ impl Questions {
                     self.at_one_instant(|| self.wrong_of_days(rows, of, cell, &mut roads))?;
             }
         }
-        Ok(verified)
+        Ok(())
     }
 
     fn verify_day(&self, day: i64, verified: &mut Verified) -> Result<(), StoreError> {
@@ -179,6 +195,17 @@ fn wrong_tags(expected: TagCells, kept: BTreeMap<NameId, Option<Values>>) -> u64
 }
 
 impl Ledger {
+    /// Makes the indexes and all rollups anew. Says how many days those were of.
+    pub fn mend(&self) -> Result<u64, StoreError> {
+        self.write(|books| {
+            for part in schema::missing_parts(&books.db)?.iter().filter(|part| part.is_index) {
+                books.db.execute_batch(&part.sql)?;
+            }
+            Ok(books.db.execute_batch("REINDEX")?)
+        })?;
+        self.rebuild()
+    }
+
     /// Makes all rollups anew from the receipts, a day at a time, so that recording goes on
     /// in between. Says how many days that were.
     pub fn rebuild(&self) -> Result<u64, StoreError> {
