@@ -18,7 +18,7 @@ use crate::tollgate::Ledger;
 /// Longest wait for a server to answer; a Python one takes half a minute on a busy machine.
 const START: Duration = Duration::from_secs(180);
 /// So long nothing is done before work is taken to be over.
-const QUIET: Duration = Duration::from_millis(20);
+const QUIET: Duration = Duration::from_millis(50);
 /// Longest wait for that.
 const SETTLE: Duration = Duration::from_secs(10);
 
