@@ -106,6 +106,12 @@ impl Books {
         self.file == FileId::at(&home.join(schema::FILE))
     }
 
+    /// Whether SQLite finds nothing wrong with the file. Takes as long as it is large.
+    pub(crate) fn is_whole(&self) -> bool {
+        let said = self.db.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+        said.is_ok_and(|said| said == "ok")
+    }
+
     /// Does something in one transaction; all of it or nothing.
     pub(crate) fn write<T, E: From<rusqlite::Error>>(
         &mut self,

@@ -382,7 +382,8 @@ fn describe(error: &StoreError) -> String {
 
 fn record_alone(books: &mut Books, receipt: &Receipt) -> rusqlite::Result<Recorded> {
     match books.record(std::iter::once(receipt)) {
-        Err(error) if !is_about_the_ledger(&error) => {
+        // A damaged file takes no receipt for what it is; there is a copy to put back.
+        Err(error) if !is_about_the_ledger(&error) && books.is_whole() => {
             Ok(Recorded { collided: 1, ..Recorded::default() })
         }
         done => done,
@@ -393,7 +394,9 @@ fn record_alone(books: &mut Books, receipt: &Receipt) -> rusqlite::Result<Record
 fn is_about_the_ledger(error: &rusqlite::Error) -> bool {
     use rusqlite::ErrorCode::{ConstraintViolation, TooBig, TypeMismatch};
     match error.sqlite_error_code() {
-        Some(ConstraintViolation | TooBig | TypeMismatch) | None => false,
+        Some(ConstraintViolation | TooBig | TypeMismatch) => false,
         Some(_) => true,
+        // What was read is nothing that was ever written, unless it is the receipt that cannot be.
+        None => !matches!(error, rusqlite::Error::ToSqlConversionFailure(_)),
     }
 }
