@@ -70,7 +70,7 @@ bench-views: ## how long every question of the pages takes on a year of 1,000,00
 	$(CARGO) run --release --locked -p bench --bin views
 
 YEARS ?= target/years
-bench-years: ## three years of 10,000,000 receipts (2.2 GB in YEARS): every question, writing, copying, export
+bench-years: ## three years of 10,000,000 receipts (2.4 GB in YEARS): every question, writing, copying, export
 	$(CARGO) build --release --locked -p bench
 	test -e $(YEARS)/ledger.db || target/release/ledger $(YEARS) --receipts 10000000 --days 1095
 	target/release/views $(YEARS)
