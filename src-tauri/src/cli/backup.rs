@@ -189,7 +189,7 @@ impl RestoreArgs {
             Some(file) => file.clone(),
             None => {
                 let folder = Config::load(&home.config())?.backup.folder(&home);
-                let newest = backups(&folder)?.into_iter().next();
+                let newest = backups(&folder, now())?.into_iter().next();
                 let newest = newest.map(|backup| backup.path);
                 newest.with_context(|| {
                     format!(

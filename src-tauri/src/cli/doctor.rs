@@ -170,7 +170,7 @@ impl Verified {
 
 impl Findings {
     fn look_for_copies(&mut self, home: &Home, folder: Option<PathBuf>) {
-        match folder.map_or(Ok(Vec::new()), |folder| backups(&folder)) {
+        match folder.map_or(Ok(Vec::new()), |folder| backups(&folder, now())) {
             Ok(found) => self.backups = found.into_iter().map(Copy::from).collect(),
             Err(error) => self.backups_problem = Some(error.to_string()),
         }

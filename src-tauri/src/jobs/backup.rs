@@ -48,7 +48,7 @@ pub(crate) fn copy(home: &Home, plan: &BackupPlan) -> anyhow::Result<Option<Back
 fn copy_with(ledger: &Questions, home: &Home, plan: &BackupPlan) -> anyhow::Result<Option<Backup>> {
     let folder = plan.folder(home);
     let made = ledger.back_up(&folder, now())?;
-    forget_backups(&folder, plan.keep)?;
+    forget_backups(&folder, plan.keep, now())?;
     Ok(made)
 }
 
@@ -56,8 +56,10 @@ async fn back_up_if_due(home: &Home, plan: &BackupPlan) -> anyhow::Result<Option
     let (at, folder, every) = (home.path().to_owned(), plan.folder(home), plan.every);
     let Some(every) = every else { return Ok(None) };
     let due = move || -> anyhow::Result<Option<Questions>> {
-        let newest = backups(&folder)?.into_iter().next();
-        if !is_due(newest.as_ref(), every, now()) || !has_changed(&at, newest.as_ref()) {
+        let now = now();
+        // One of a clock that was ahead says nothing of what was written since.
+        let newest = backups(&folder, now)?.into_iter().next().filter(|one| one.made_at <= now);
+        if !is_due(newest.as_ref(), every, now) || !has_changed(&at, newest.as_ref()) {
             return Ok(None);
         }
         // Waiting for another's copy could not be ended when the program is.

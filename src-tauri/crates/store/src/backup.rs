@@ -1,6 +1,7 @@
 //! Copies of the ledger: made while it is in use, put back when it is lost. Neither knows a
 //! schedule nor a command; both leave what was there before untouched until the new is whole.
 
+use std::cmp::Reverse;
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -50,13 +51,16 @@ const LAST: &str = ".db";
 const TIME: &str = "%Y%m%dT%H%M%SZ";
 /// What follows a copy's name until it is whole.
 const PART: &str = ".part";
+/// Copies that were begun in one second take the names of the next ones.
+const SOON_MS: i64 = 60_000;
 /// Held in the folder of the copies by whoever makes one, and freed by any kind of death.
 const LOCK: &str = "lock";
 /// Room that a copy leaves on its disk, so that receipts can be written while it is made.
 const SPARE: u64 = 64 << 20;
 
-/// The copies in a folder, newest first. A folder that is not there has none.
-pub fn backups(folder: &Path) -> Result<Vec<Backup>, StoreError> {
+/// The copies in a folder, newest first. A folder that is not there has none. One from a time to
+/// come was made by a clock that was ahead, before all that bear the time since: it comes last.
+pub fn backups(folder: &Path, now: Timestamp) -> Result<Vec<Backup>, StoreError> {
     let home = |source| StoreError::Home { path: folder.to_owned(), source };
     let mut found = Vec::new();
     for (name, file) in entries(folder).map_err(home)? {
@@ -64,18 +68,19 @@ pub fn backups(folder: &Path) -> Result<Vec<Backup>, StoreError> {
         let bytes = file.metadata().map_err(home)?.len();
         found.push(Backup { path: file.path(), made_at, bytes });
     }
-    found.sort_unstable_by_key(|backup| std::cmp::Reverse(backup.made_at));
+    let is_past = |backup: &Backup| backup.made_at.millis() - now.millis() <= SOON_MS;
+    found.sort_unstable_by_key(|backup| Reverse((is_past(backup), backup.made_at)));
     Ok(found)
 }
 
 /// Removes all copies in a folder but the newest, and what is left of those that broke off.
-pub fn forget_backups(folder: &Path, keep: usize) -> Result<(), StoreError> {
+pub fn forget_backups(folder: &Path, keep: usize, now: Timestamp) -> Result<(), StoreError> {
     let remove = |path: PathBuf| match fs::remove_file(&path) {
         // Somebody else forgot it.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         done => done.map_err(|source| StoreError::Home { path, source }),
     };
-    for old in backups(folder)?.into_iter().skip(keep) {
+    for old in backups(folder, now)?.into_iter().skip(keep) {
         remove(old.path)?;
     }
     if !folder.exists() {

@@ -25,7 +25,7 @@ fn back_up(home: &Path, folder: &Path, now: &str) {
 fn a_copy_holds_what_was_recorded_before_and_keeps_nobody_from_recording() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("backups");
-    assert_eq!(backups(&folder).unwrap(), []);
+    assert_eq!(backups(&folder, at("2026-06-01T00:00:00Z")).unwrap(), []);
     let none = Questions::open(home.path()).unwrap().back_up(&folder, at("2026-01-01T00:00:00Z"));
     assert_eq!(none.unwrap(), None);
     record(home.path(), (0..50).map(|n| chat(id(n, 0), n as u64)));
@@ -34,7 +34,7 @@ fn a_copy_holds_what_was_recorded_before_and_keeps_nobody_from_recording() {
     writing.execute_batch("BEGIN IMMEDIATE; DELETE FROM receipt").unwrap();
     back_up(home.path(), &folder, "2026-01-02T03:04:05Z");
     drop(writing);
-    let made = backups(&folder).unwrap();
+    let made = backups(&folder, at("2026-06-01T00:00:00Z")).unwrap();
     assert_eq!(made.len(), 1);
     assert_eq!(made[0].path, folder.join("ledger-20260102T030405Z.db"));
     assert_eq!(made[0].made_at, at("2026-01-02T03:04:05Z"));
@@ -60,7 +60,7 @@ fn copies_begun_in_one_second_are_all_made_and_none_takes_anothers_part() {
     let now = at("2026-01-01T00:00:00Z");
     let copy = || {
         let made = Questions::open(home.path()).unwrap().back_up(&folder, now).unwrap().unwrap();
-        forget_backups(&folder, 100).unwrap();
+        forget_backups(&folder, 100, now).unwrap();
         made.path
     };
     let paths = std::thread::scope(|scope| {
@@ -72,7 +72,7 @@ fn copies_begun_in_one_second_are_all_made_and_none_takes_anothers_part() {
         let elsewhere = tempfile::tempdir().unwrap();
         assert_eq!(restore(elsewhere.path(), path, now).unwrap().receipts, 2000);
     }
-    assert_eq!(backups(&folder).unwrap().len(), 8);
+    assert_eq!(backups(&folder, at("2026-06-01T00:00:00Z")).unwrap().len(), 8);
 }
 
 #[test]
@@ -87,14 +87,33 @@ fn only_the_newest_copies_stay_and_a_broken_off_one_goes() {
         fs::write(folder.join(half), "half").unwrap();
     }
     fs::write(folder.join("notes.txt"), "mine").unwrap();
-    forget_backups(&folder, 2).unwrap();
-    let hours: Vec<_> = backups(&folder).unwrap().iter().map(|b| b.made_at).collect();
+    forget_backups(&folder, 2, at("2026-06-01T00:00:00Z")).unwrap();
+    let hours: Vec<_> =
+        backups(&folder, at("2026-06-01T00:00:00Z")).unwrap().iter().map(|b| b.made_at).collect();
     assert_eq!(hours, [at("2026-01-01T03:00:00Z"), at("2026-01-01T02:00:00Z")]);
     let mut names: Vec<_> =
         fs::read_dir(&folder).unwrap().map(|f| f.unwrap().file_name()).collect();
     names.sort();
     let kept = ["ledger-20260101T020000Z.db", "ledger-20260101T030000Z.db", "lock", "notes.txt"];
     assert_eq!(names, kept);
+}
+
+#[test]
+fn a_copy_of_a_clock_that_was_ahead_pushes_no_later_one_out() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("backups");
+    record(home.path(), [chat(id(0, 0), 0)]);
+    for made in ["2027-01-01", "2028-01-01", "2026-01-01", "2026-01-02"] {
+        back_up(home.path(), &folder, &format!("{made}T00:00:00Z"));
+    }
+    let now = at("2026-01-02T00:00:01Z");
+    forget_backups(&folder, 3, now).unwrap();
+    let years: Vec<_> = backups(&folder, now)
+        .unwrap()
+        .iter()
+        .map(|b| b.made_at.to_string()[..10].to_owned())
+        .collect();
+    assert_eq!(years, ["2026-01-02", "2026-01-01", "2028-01-01"]);
 }
 
 #[test]
@@ -135,7 +154,7 @@ fn a_broken_ledger_with_its_log_is_set_aside_as_it_is() {
     for (name, text) in [("ledger.db", "broken"), ("ledger.db-wal", "its log")] {
         fs::write(home.path().join(name), text).unwrap();
     }
-    let copy = &backups(&folder).unwrap()[0].path;
+    let copy = &backups(&folder, at("2026-06-01T00:00:00Z")).unwrap()[0].path;
     let aside = restore(home.path(), copy, at("2026-01-02T00:00:00Z")).unwrap().aside.unwrap();
     assert_eq!(fs::read_to_string(&aside).unwrap(), "broken");
     assert_eq!(aside, home.path().join("ledger.db.aside-20260102T000000Z"));
