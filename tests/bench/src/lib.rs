@@ -5,6 +5,7 @@
 //! receipts of the calls are in the ledger. Gateways one may choose instead join when asked for.
 
 mod answers;
+mod bitrouter;
 mod case;
 mod exercised;
 pub mod heavy_use;

@@ -2,7 +2,7 @@
 //! are installed first, and because most of them are slow.
 
 use crate::subject::Subject;
-use crate::{litellm, portkey};
+use crate::{bitrouter, litellm, portkey};
 
 /// Who takes part when asked to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -11,6 +11,8 @@ pub enum Peer {
     Litellm,
     /// Portkey's gateway, from npm.
     Portkey,
+    /// bitrouter, from crates.io.
+    Bitrouter,
 }
 
 impl Peer {
@@ -19,6 +21,7 @@ impl Peer {
         let mut subject = match self {
             Self::Litellm => litellm::start(upstream),
             Self::Portkey => portkey::start(upstream),
+            Self::Bitrouter => bitrouter::start(upstream),
         }?;
         // They read a body whole before they pass it on, in memory, or refuse one of that size.
         subject.takes_uploads = false;
