@@ -55,6 +55,15 @@ impl Leaves {
         self.text(path).and_then(Count::parse)
     }
 
+    /// The number with this name in the object at a path.
+    pub(crate) fn count_in(&self, object: &str, name: &str) -> Option<Count> {
+        let is_it = |at: &str| {
+            let inner = at.strip_prefix(object).and_then(|rest| rest.strip_prefix('.'));
+            inner == Some(name)
+        };
+        self.all().find_map(|(at, value)| is_it(at).then_some(value)).and_then(Count::parse)
+    }
+
     /// The number at the first of the paths that has one.
     pub(crate) fn first_count(&self, paths: &[&str]) -> Option<Count> {
         paths.iter().find_map(|path| self.count(path))

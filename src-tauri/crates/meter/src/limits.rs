@@ -102,10 +102,28 @@ struct Rules {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Rule {
-    name: Box<str>,
+    name: Name,
     says: Says,
     /// Stands before the provider's word.
     of: Option<Box<str>>,
+}
+
+/// A header's name, taken apart once: every header of every answer is held against all of them.
+#[derive(Debug, Deserialize)]
+#[serde(from = "Box<str>")]
+enum Name {
+    Whole(Box<str>),
+    /// The provider's word stands between the two.
+    Around(Box<str>, Box<str>),
+}
+
+impl From<Box<str>> for Name {
+    fn from(name: Box<str>) -> Self {
+        match name.split_once("{what}") {
+            Some((before, after)) => Self::Around(before.into(), after.into()),
+            None => Self::Whole(name),
+        }
+    }
 }
 
 static RULES: LazyLock<Rules> = LazyLock::new(|| {
@@ -128,13 +146,21 @@ impl Rules {
 impl Rule {
     /// What the header is about, if it is this one.
     fn word<'a>(&self, name: &'a str) -> Option<&'a str> {
-        let Some((before, after)) = self.name.split_once("{what}") else {
-            let word =
-                if matches!(self.says, Says::Retry | Says::RetryMs) { RETRY } else { "requests" };
-            return (*self.name == *name).then_some(word);
-        };
-        let word = name.strip_prefix(before)?.strip_suffix(after)?;
-        (!word.is_empty() && word.len() <= NAME_BYTES).then_some(word)
+        match &self.name {
+            Name::Whole(own) => (**own == *name).then_some(match self.says {
+                Says::Retry | Says::RetryMs => RETRY,
+                Says::Limit
+                | Says::Remaining
+                | Says::Reset
+                | Says::Period
+                | Says::UsedFraction
+                | Says::UsedPercent => "requests",
+            }),
+            Name::Around(before, after) => {
+                let word = name.strip_prefix(&**before)?.strip_suffix(&**after)?;
+                (!word.is_empty() && word.len() <= NAME_BYTES).then_some(word)
+            }
+        }
     }
 }
 

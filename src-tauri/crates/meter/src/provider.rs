@@ -3,10 +3,15 @@
 //!
 //! Adding a provider is adding a file there; see `src-tauri/ARCHITECTURE.md`.
 
+mod pattern;
+
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde::Deserialize;
+
+use pattern::{Captured, Pattern};
 
 use crate::format::Format;
 use crate::receipt::Kind;
@@ -178,14 +183,12 @@ pub struct FreeCheck {
     pub headers: BTreeMap<Box<str>, Box<str>>,
 }
 
-/// What a path means. Patterns are matched against the last segments of the path;
-/// in a segment `*` is any text, `{model}` any text that is the model, `{model imagen}` such that begins so, and `{job}` any text that
-/// is the id of a job.
+/// What a path means.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PathRule {
     /// Such as `chat/completions` or `models/{model}:generateContent`.
-    path: Box<str>,
+    path: Pattern,
     /// Only for this method, such as `GET`.
     method: Option<Box<str>>,
     /// The wire format spoken there.
@@ -247,16 +250,15 @@ impl Provider {
 
     /// What `path` (without query) means with this provider.
     pub fn route(&self, method: &str, path: &str) -> Route {
-        let decoded = percent_decode(path);
-        let raw_segments: Vec<&str> = path.split('/').filter(|s| !s.is_empty()).collect();
-        let segments: Vec<String> = raw_segments.iter().map(|s| percent_decode(s)).collect();
-        let verb = decoded.rsplit(['/', ':']).next().unwrap_or_default().into();
+        let segments: Vec<Cow<'_, str>> =
+            path.split('/').filter(|s| !s.is_empty()).map(decoded).collect();
+        let verb = decoded(path).rsplit(['/', ':']).next().unwrap_or_default().into();
         let rules = self.paths.iter().chain(GENERAL.iter());
         for rule in rules {
             if rule.method.as_deref().is_some_and(|m| m != method) {
                 continue;
             }
-            if let Some(Captured { model, job }) = tail_match(&rule.path, &segments) {
+            if let Some(Captured { model, job }) = rule.path.captures(&segments) {
                 return Route { format: rule.format, kind: rule.kind, model, job, verb };
             }
         }
@@ -296,47 +298,17 @@ fn region_in<'h>(pattern: &str, host: &'h str) -> Option<&'h str> {
     (!region.is_empty() && region.bytes().all(is_word)).then_some(region)
 }
 
-/// What a pattern's names stand for in a path.
-#[derive(Debug, Default)]
-struct Captured {
-    model: Option<Box<str>>,
-    job: Option<Box<str>>,
-}
-
-const MODEL: &str = "{model}";
-const JOB: &str = "{job}";
-
-/// Matches the pattern against the last segments.
-fn tail_match(pattern: &str, segments: &[String]) -> Option<Captured> {
-    let wanted: Vec<&str> = pattern.split('/').collect();
-    let tail = segments.len().checked_sub(wanted.len()).map(|at| &segments[at..])?;
-    let mut captured = Captured::default();
-    for (want, have) in wanted.iter().zip(tail) {
-        if want == have {
-            continue;
-        }
-        if let Some((open, rest)) = want.split_once("{model ") {
-            let (begins, close) = rest.split_once('}')?;
-            let model = have.strip_prefix(open)?.strip_suffix(close)?;
-            captured.model = Some(model.strip_prefix(begins).map(|_| model)?.into());
-            continue;
-        }
-        let named = [MODEL, JOB, "*"].into_iter().find_map(|name| {
-            let (open, close) = want.split_once(name)?;
-            Some((name, have.strip_prefix(open)?.strip_suffix(close)?))
-        });
-        match named.filter(|(_, inner)| !inner.is_empty())? {
-            (MODEL, model) => captured.model = Some(model.into()),
-            (JOB, job) => captured.job = Some(job.into()),
-            _ => {}
-        }
-    }
-    Some(captured)
-}
-
 /// Decodes `%XX`; leaves malformed escapes as they are, replaces invalid UTF-8.
 pub fn percent_decode(text: &str) -> String {
+    decoded(text).into_owned()
+}
+
+/// The same; nearly always there is nothing to decode.
+fn decoded(text: &str) -> Cow<'_, str> {
     let bytes = text.as_bytes();
+    if memchr::memchr(b'%', bytes).is_none() {
+        return text.into();
+    }
     let hex = |at: usize| bytes.get(at).and_then(|b| (*b as char).to_digit(16));
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
@@ -352,7 +324,7 @@ pub fn percent_decode(text: &str) -> String {
             }
         }
     }
-    String::from_utf8_lossy(&out).into_owned()
+    String::from_utf8_lossy(&out).into_owned().into()
 }
 
 #[derive(Deserialize)]

@@ -100,7 +100,7 @@ pub(super) fn split(answer: &mut Answer, by_model: &Leaves, call: Call<'_>) {
 
 /// A part of the input or output, wherever it stands.
 fn part(usage: &Leaves, places: [&str; 3], name: &str) -> Option<Count> {
-    places.iter().find_map(|place| usage.count(&format!("{place}.{name}")))
+    places.iter().find_map(|place| usage.count_in(place, name))
 }
 
 fn input(usage: &Leaves, answer: &mut Answer) {
@@ -137,6 +137,11 @@ fn input(usage: &Leaves, answer: &mut Answer) {
 }
 
 const MEDIA: [&str; 3] = ["image_tokens", "audio_tokens", "video_tokens"];
+const MEDIA_FROM_CACHE: [&str; 3] = [
+    "cached_tokens_details.image_tokens",
+    "cached_tokens_details.audio_tokens",
+    "cached_tokens_details.video_tokens",
+];
 const FRESH: [Factor; 3] = [Factor::InputImage, Factor::InputAudio, Factor::InputVideo];
 const CACHED_MEDIA: [Factor; 3] =
     [Factor::InputCacheReadImage, Factor::InputCacheReadAudio, Factor::InputCacheReadVideo];
@@ -151,10 +156,9 @@ struct Media {
 impl Media {
     /// As reported: each kind with its cached part, which is told apart only at times.
     fn of(usage: &Leaves) -> Self {
-        let cached = MEDIA.map(|name| {
-            part(usage, INPUT_PARTS, &format!("cached_tokens_details.{name}")).unwrap_or_default()
-        });
-        let all = MEDIA.map(|name| part(usage, INPUT_PARTS, name).unwrap_or_default());
+        let all_of =
+            |names: [&str; 3]| names.map(|name| part(usage, INPUT_PARTS, name).unwrap_or_default());
+        let (all, cached) = (all_of(MEDIA), all_of(MEDIA_FROM_CACHE));
         let mut fresh = all;
         for (fresh, cached) in fresh.iter_mut().zip(cached) {
             *fresh = fresh.less(cached).unwrap_or_default();
