@@ -1,5 +1,5 @@
 # Thin: each target is one thing a person types.
-.PHONY: run ui test test-ui test-desktop soak bench bench-micro bench-views bench-years bench-scroll fuzz fuzz-steps lint deny package test-package footprint setup
+.PHONY: run ui test test-ui test-desktop soak bench bench-micro counts bench-views bench-years bench-scroll fuzz fuzz-steps lint deny package test-package footprint setup
 
 CARGO ?= cargo
 
@@ -65,6 +65,9 @@ bench: ## a table against named baselines; ARGS="--anyway" measures on a loaded 
 
 bench-micro: ## what each format costs to read, by the megabyte and by the stream; rating; recording
 	$(CARGO) run --release --locked -p bench --bin micro
+
+counts: ## the same, and writes its counts into tests/bench/COUNTS.md (needs valgrind)
+	$(CARGO) run --release --locked -p bench --bin micro -- --keep
 
 bench-views: ## how long every question of the pages takes on a year of 1,000,000 receipts
 	$(CARGO) run --release --locked -p bench --bin views

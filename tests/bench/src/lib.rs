@@ -10,6 +10,7 @@ mod case;
 mod exercised;
 pub mod heavy_use;
 mod install;
+mod kept;
 mod litellm;
 mod load;
 pub mod machine;

@@ -1,15 +1,19 @@
-//! What reading, rating and recording cost by themselves: CPU time, and, counted by valgrind,
-//! instructions and allocations, which are the same on a busy machine.
+//! What reading, rating and recording cost by themselves, and a whole call: CPU time, and, counted
+//! by valgrind, instructions and allocations, which are the same on a busy machine.
 
 use std::time::Duration;
 
+use anyhow::ensure;
 use meter::price::Book;
 
+use crate::case::Case;
+use crate::kept::{self, Kept};
 use crate::process::Cpu;
 use crate::streams::SHAPES;
-use crate::table::{Table, time};
+use crate::subject::Subject;
+use crate::table::{Table, thousands, time};
 use crate::upstream::CHUNKS;
-use crate::valgrind::{Counts, counts};
+use crate::valgrind::{Counts, counts, whole_path};
 use crate::works::{Work, others, streams};
 
 /// How long each work is repeated to learn its time.
@@ -17,37 +21,69 @@ const ENOUGH: Duration = Duration::from_millis(300);
 /// What the compiled-in price book may add to the program.
 const BOOK_LIMIT: usize = 600_000;
 
+/// Allocations that a call may take, from its first byte to its receipt in the ledger.
+const CALL_ALLOCATIONS: u64 = 250;
+/// And each chunk of a stream besides, in hundredths.
+const CHUNK_ALLOCATIONS: u64 = 50;
+
 /// What one work came to, each time it is done.
 struct Cost {
+    name: String,
     nanos: i64,
     counts: Option<Counts>,
 }
 
+/// Whether what is counted is kept for the next time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// It is compared with what was kept.
+    No,
+    /// It takes the place of that.
+    Yes,
+}
+
 /// Prints the tables; counting with valgrind is left out where it is not installed.
-pub fn run() -> anyhow::Result<()> {
-    let first_other = streams().len();
-    let costs = streams().into_iter().enumerate().map(|(at, work)| cost(at, work));
-    let costs: Vec<Cost> = costs.collect::<anyhow::Result<_>>()?;
-    println!("{}", table_of_streams(&costs));
-    let headings = ["", "CPU", "instructions", "allocations"];
-    let mut table = Table::new(headings);
-    for (at, work) in others().into_iter().enumerate() {
-        let name = work.name.clone();
-        let cost = cost(first_other + at, work)?;
-        table.row([
-            name,
-            time(cost.nanos),
-            told(cost.counts, |c| c.instructions),
-            told(cost.counts, |c| c.allocations),
-        ]);
-    }
-    println!("{table}");
+pub fn run(keep: Keep) -> anyhow::Result<()> {
+    let before = Kept::read();
+    let works = streams().into_iter().chain(others()).enumerate();
+    let costs: Vec<Cost> = works.map(|(at, work)| cost(at, work)).collect::<anyhow::Result<_>>()?;
+    let (of_streams, of_others) = costs.split_at(2 * SHAPES.len());
+    println!("{}", table_of_streams(of_streams));
+    println!("{}", table_of_others(of_others, &before));
     let book = Book::built_in_size();
     println!(
-        "price book in the program: {} bytes (at most {})",
+        "price book in the program: {} bytes (at most {})\n",
         thousands(book as u64),
         thousands(BOOK_LIMIT as u64)
     );
+    if costs.iter().any(|cost| cost.counts.is_none()) {
+        println!("nothing was counted: valgrind is not installed");
+        return Ok(());
+    }
+    let calls = calls()?;
+    println!("{}", table_of_calls(&calls, &before));
+    if keep == Keep::Yes {
+        let of_works = costs.into_iter().filter_map(|cost| Some((cost.name, cost.counts?)));
+        kept::write(&of_works.chain(calls.iter().cloned()).collect::<Vec<_>>())?;
+    }
+    within_budget(&calls)
+}
+
+/// A call and a stream through Tollgate itself.
+fn calls() -> anyhow::Result<[(String, Counts); 2]> {
+    let upstream = Subject::upstream()?;
+    let counted = |name: &str, case| anyhow::Ok((name.to_owned(), whole_path(&upstream, case)?));
+    Ok([
+        counted("a call, with its receipt", Case::Call)?,
+        counted(&format!("a stream of {CHUNKS} chunks, with its receipt"), Case::Stream)?,
+    ])
+}
+
+fn within_budget([(_, call), (_, stream)]: &[(String, Counts); 2]) -> anyhow::Result<()> {
+    let of_stream = CALL_ALLOCATIONS + u64::from(CHUNKS) * CHUNK_ALLOCATIONS / 100;
+    println!("allocations: at most {CALL_ALLOCATIONS} a call, {of_stream} a stream");
+    let fits = call.allocations <= CALL_ALLOCATIONS && stream.allocations <= of_stream;
+    ensure!(fits, "a call allocates more than it may");
     Ok(())
 }
 
@@ -83,13 +119,42 @@ fn table_of_streams(costs: &[Cost]) -> Table {
     table
 }
 
+fn table_of_others(costs: &[Cost], before: &Kept) -> Table {
+    let mut table = Table::new(["", "CPU", "instructions", "change", "allocations"]);
+    for cost in costs {
+        let change = cost.counts.map(|counts| before.change(&cost.name, counts));
+        table.row([
+            cost.name.clone(),
+            time(cost.nanos),
+            told(cost.counts, |counts| counts.instructions),
+            change.unwrap_or_default(),
+            told(cost.counts, |counts| counts.allocations),
+        ]);
+    }
+    table
+}
+
+fn table_of_calls(calls: &[(String, Counts)], before: &Kept) -> Table {
+    let mut table = Table::new(["through Tollgate", "instructions", "change", "allocations"]);
+    for (name, counts) in calls {
+        table.row([
+            name.clone(),
+            thousands(counts.instructions),
+            before.change(name, *counts),
+            thousands(counts.allocations),
+        ]);
+    }
+    table
+}
+
 fn cost(at: usize, mut work: Work) -> anyhow::Result<Cost> {
     let nanos = i64::try_from(cpu_time(&mut work.once).as_nanos())?;
     let share = |counts: Counts| Counts {
         instructions: counts.instructions / work.of,
         allocations: counts.allocations / work.of,
     };
-    Ok(Cost { nanos: nanos / work.of.cast_signed(), counts: counts(at)?.map(share) })
+    let counts = counts(at)?.map(share);
+    Ok(Cost { name: work.name, nanos: nanos / work.of.cast_signed(), counts })
 }
 
 /// Of one repetition.
@@ -121,15 +186,4 @@ pub fn repeat(at: usize, times: u64) {
 
 fn told(counts: Option<Counts>, which: fn(Counts) -> u64) -> String {
     counts.map_or_else(|| "?".into(), |counts| thousands(which(counts)))
-}
-
-fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let groups: Vec<&str> = digits
-        .as_bytes()
-        .rchunks(3)
-        .rev()
-        .map(|group| std::str::from_utf8(group).expect("digits"))
-        .collect();
-    groups.join(",")
 }

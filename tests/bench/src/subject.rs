@@ -21,6 +21,8 @@ const START: Duration = Duration::from_secs(180);
 const QUIET: Duration = Duration::from_millis(50);
 /// Longest wait for that.
 const SETTLE: Duration = Duration::from_secs(10);
+/// What it says, in its folder.
+const LOG: &str = "output.txt";
 
 /// A running server. Stopped when dropped.
 pub(crate) struct Subject {
@@ -42,7 +44,7 @@ pub(crate) struct Subject {
     pub(crate) ledger: Option<Ledger>,
     child: Child,
     /// Its files; gone with it.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Subject {
@@ -70,7 +72,7 @@ impl Subject {
             takes_uploads: true,
             ledger: None,
             child,
-            _folder: folder,
+            folder,
         })
     }
 
@@ -82,7 +84,7 @@ impl Subject {
         address: SocketAddr,
         folder: TempDir,
     ) -> anyhow::Result<Self> {
-        let log = folder.path().join("output.txt");
+        let log = folder.path().join(LOG);
         let out = File::create(&log)?;
         command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
         let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
@@ -96,7 +98,7 @@ impl Subject {
             takes_uploads: true,
             ledger: None,
             child,
-            _folder: folder,
+            folder,
         };
         subject.wait_until_open().with_context(|| output(name, &log))?;
         Ok(subject)
@@ -116,6 +118,15 @@ impl Subject {
     /// The processes it consists of.
     pub(crate) fn processes(&self) -> Vec<u32> {
         family(self.child.id())
+    }
+
+    /// Lets it end by itself, and returns what it said.
+    pub(crate) fn end(mut self) -> anyhow::Result<String> {
+        Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
+        let ended = self.child.wait()?;
+        let said = std::fs::read_to_string(self.folder.path().join(LOG))?;
+        ensure!(ended.success(), "{} did not end well; it said:\n{said}", self.name);
+        Ok(said)
     }
 
     /// The bytes of a call to it.
@@ -151,6 +162,9 @@ impl Subject {
 
 impl Drop for Subject {
     fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
+        }
         // The first process last, so that it does not start the others anew.
         for pid in self.processes().iter().rev() {
             let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).status();

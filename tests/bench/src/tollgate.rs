@@ -20,6 +20,11 @@ const BINARY: &str = "TOLLGATE_BIN";
 
 /// Starts Tollgate in front of the upstream; builds it first unless `TOLLGATE_BIN` is set.
 pub(crate) fn start(upstream: &Subject) -> anyhow::Result<Subject> {
+    start_under(upstream, &[])
+}
+
+/// The same, run by the program and with the arguments of its own that `under` names.
+pub(crate) fn start_under(upstream: &Subject, under: &[&str]) -> anyhow::Result<Subject> {
     let binary = match std::env::var_os(BINARY) {
         Some(path) => PathBuf::from(path),
         None => build()?,
@@ -31,8 +36,16 @@ pub(crate) fn start(upstream: &Subject) -> anyhow::Result<Subject> {
     std::fs::write(home.join("config.toml"), config)?;
     let ledger = Ledger { binary, home };
     let address = free_address()?;
-    let mut command = ledger.command(["serve", "--listen", &address.to_string()]);
-    command.current_dir(folder.path());
+    let mut command = match under {
+        [] => Command::new(&ledger.binary),
+        [program, arguments @ ..] => {
+            let mut command = Command::new(program);
+            command.args(arguments).arg(&ledger.binary);
+            command
+        }
+    };
+    command.args(["serve", "--listen", &address.to_string()]);
+    command.env("TOLLGATE_HOME", &ledger.home).current_dir(folder.path());
     let version = ledger.version()?;
     let mut subject = Subject::start("tollgate", version, command, address, folder)?;
     subject.prefix = "/openai";

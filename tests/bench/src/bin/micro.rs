@@ -1,11 +1,15 @@
 //! What reading answers and requests, rating and recording cost by themselves.
 
+use bench::micro::Keep;
 use clap::{Parser, Subcommand};
 
 /// Measures the readers, each wire format alone, then rating and recording.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
+    /// Writes the counts down for the next time
+    #[arg(long)]
+    keep: bool,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -21,7 +25,7 @@ fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     match arguments.command {
         Some(Command::Repeat { work, times }) => bench::micro::repeat(work, times),
-        None => bench::micro::run()?,
+        None => bench::micro::run(if arguments.keep { Keep::Yes } else { Keep::No })?,
     }
     Ok(())
 }
