@@ -83,7 +83,7 @@ struct Scene {
 /// Answers a call to the demonstration.
 pub(crate) async fn answer(
     shared: &Arc<Shared>,
-    mut tally: Tally,
+    mut tally: Box<Tally>,
     route: &Route,
     upload: Arc<Upload>,
 ) -> Response<Body> {

@@ -77,7 +77,7 @@ pub(crate) async fn run(shared: &Arc<Shared>, request: Request<Incoming>) -> Res
         (None, Ok(())) => Ok(()),
     };
     if let Err(Stopped::Refused(refusal)) = held {
-        return refuse_body(shared, &snapshot, &began, admitted, refusal, &upload).await;
+        return Box::pin(refuse_body(shared, &snapshot, &began, admitted, refusal, &upload)).await;
     }
     let call = Call {
         began,
@@ -98,10 +98,10 @@ pub(crate) async fn run(shared: &Arc<Shared>, request: Request<Incoming>) -> Res
     let announced = headers::content_length(&parts.headers);
     let trip = Trip { shared, provider, announced, upload, dialect, target, key, arrives_since };
     if let Err(Stopped::Client(failed)) = held {
-        return client_failed(tally, trip.dialect, failed).await;
+        return Box::pin(client_failed(tally, trip.dialect, failed)).await;
     }
     if &*provider.id == DEMO {
-        return demo::answer(shared, tally, &route, trip.upload).await;
+        return Box::pin(demo::answer(shared, tally, &route, trip.upload)).await;
     }
     let may_assist = assist::applies(&snapshot, provider, &route, &parts);
     trip.make(tally, parts, may_assist).await
@@ -122,7 +122,7 @@ pub(crate) struct Trip<'a> {
 }
 
 impl Trip<'_> {
-    async fn make(self, mut tally: Tally, parts: Parts, may_assist: bool) -> Response<Body> {
+    async fn make(self, mut tally: Box<Tally>, parts: Parts, may_assist: bool) -> Response<Body> {
         let assumed_output = tally.snapshot().budgets.concern(&tally.facets());
         // The receipt is registered with what the request asks for, which the first piece of the
         // body usually tells. What it may come to, all of it tells.
@@ -135,13 +135,13 @@ impl Trip<'_> {
         if let (Ok(_), Some(assumed_output)) = (&asked, assumed_output) {
             let outlook = self.outlook(&tally, &parts.method, assumed_output);
             if let Err(stop) = tally.reserve(outlook) {
-                return self.stopped(tally, &stop, &parts).await;
+                return Box::pin(self.stopped(tally, &stop, &parts)).await;
             }
         }
         tally.open();
         let asking = match asked {
             Ok(asking) => asking,
-            Err(failed) => return client_failed(tally, self.dialect, failed).await,
+            Err(failed) => return Box::pin(client_failed(tally, self.dialect, failed)).await,
         };
         let request = self.request(parts, asking, &mut tally);
         tally.left_after(waited);
@@ -152,9 +152,11 @@ impl Trip<'_> {
                 let (parts, arriving) = response.into_parts();
                 hand_on(self.shared, parts, Source::Upstream(arriving), tally)
             }
-            Err(Fault::Client(failed)) => client_failed(tally, self.dialect, failed).await,
+            Err(Fault::Client(failed)) => {
+                Box::pin(client_failed(tally, self.dialect, failed)).await
+            }
             Err(Fault::PassCut) => pass_cut(tally, self.dialect),
-            Err(fault) => upstream_failed(tally, self.dialect, fault, &self.target).await,
+            Err(fault) => Box::pin(upstream_failed(tally, self.dialect, fault, &self.target)).await,
         }
     }
 
@@ -183,7 +185,7 @@ impl Trip<'_> {
     }
 
     /// Tells the client that a budget stands against its call.
-    async fn stopped(self, tally: Tally, stop: &Stop, parts: &Parts) -> Response<Body> {
+    async fn stopped(self, tally: Box<Tally>, stop: &Stop, parts: &Parts) -> Response<Body> {
         let refusal = Refusal::over_budget(stop);
         let answer = refusal.answer(self.dialect, tally.id());
         tally.deny(self.dialect, &refusal);
@@ -290,19 +292,15 @@ pub(crate) async fn send(
     cut: Option<&CancellationToken>,
 ) -> Result<Response<Arriving>, Fault> {
     let left = Instant::now();
-    let sending = async {
-        match cut {
-            Some(cut) => cut
-                .run_until_cancelled(shared.upstream.send(request))
-                .await
-                .unwrap_or(Err(Fault::PassCut)),
-            None => shared.upstream.send(request).await,
-        }
-    };
-    let mut sending = std::pin::pin!(sending);
+    let mut sending = std::pin::pin!(shared.upstream.send(request));
     loop {
         let since = upload.last_activity().max(left);
-        match tokio::time::timeout_at((since + silence).into(), &mut sending).await {
+        let timed = tokio::time::timeout_at((since + silence).into(), &mut sending);
+        let sent = match cut {
+            Some(cut) => cut.run_until_cancelled(timed).await.unwrap_or(Ok(Err(Fault::PassCut))),
+            None => timed.await,
+        };
+        match sent {
             Ok(result) => return result,
             Err(_) if upload.last_activity() > since => {}
             Err(_) => return Err(Fault::TimedOut),
@@ -315,7 +313,7 @@ pub(crate) fn hand_on(
     shared: &Shared,
     mut parts: response::Parts,
     source: Source,
-    mut tally: Tally,
+    mut tally: Box<Tally>,
 ) -> Response<Body> {
     tally.answered(parts.status, &parts.headers);
     let strip = tally.is_assisted().then(|| assist::strip(&mut parts.headers)).flatten();
@@ -329,7 +327,7 @@ pub(crate) fn hand_on(
 }
 
 pub(crate) async fn client_failed(
-    tally: Tally,
+    tally: Box<Tally>,
     dialect: Dialect,
     failed: UploadFailed,
 ) -> Response<Body> {
@@ -351,7 +349,7 @@ pub(crate) async fn client_failed(
 }
 
 /// Answers a call whose pass was revoked while it waited for its answer.
-pub(crate) fn pass_cut(tally: Tally, dialect: Dialect) -> Response<Body> {
+pub(crate) fn pass_cut(tally: Box<Tally>, dialect: Dialect) -> Response<Body> {
     let refusal = Refusal::new(StatusCode::FORBIDDEN, tally::PASS_REVOKED, tally::PASS_CUT);
     let answer = refusal.answer(dialect, tally.id());
     tally.refuse(&refusal, Status::Cancelled);
@@ -359,7 +357,7 @@ pub(crate) fn pass_cut(tally: Tally, dialect: Dialect) -> Response<Body> {
 }
 
 async fn upstream_failed(
-    tally: Tally,
+    tally: Box<Tally>,
     dialect: Dialect,
     fault: Fault,
     target: &Target,

@@ -62,7 +62,8 @@ impl Legs {
             let is_used = used.is_some();
             let mut leg = match used {
                 Some(leg) => leg,
-                None => Leg::connect(&self.connector, uri.clone()).await?,
+                // Rare, and large: in a box of its own every call's future is smaller.
+                None => Box::pin(Leg::connect(&self.connector, uri.clone())).await?,
             };
             *request.uri_mut() = if leg.is_relayed { uri.clone() } else { origin_form(&uri) };
             request = match leg.send(request).await {

@@ -198,7 +198,8 @@ async fn connection<A, F, B>(
     let (seat, is_crowded) = (&seat, seat.is_crowded());
     let peer = Peer { local, remote, is_crowded, caller: Caller::default() };
     let service = service_fn(move |request| {
-        let (answering, busy) = (answer(request, peer.clone()), seat.busy());
+        // In a box, because it is handed on a few times before it runs.
+        let (answering, busy) = (Box::pin(answer(request, peer.clone())), seat.busy());
         async { Ok::<_, Infallible>(answering.await.map(|body| WhileBusy { body, _busy: busy })) }
     });
     let io = TokioIo::new(Stalling::new(stream, limits.write_stall));

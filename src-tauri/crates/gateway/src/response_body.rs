@@ -80,7 +80,7 @@ impl Source {
 pub(crate) struct Metered {
     source: Source,
     /// Gone once it has ended.
-    tally: Option<Tally>,
+    tally: Option<Box<Tally>>,
     patience: Patience,
     /// Takes out the one frame that Tollgate asked for itself.
     strip: Option<Box<Strip>>,
@@ -97,7 +97,7 @@ pub(crate) struct Metered {
 impl Metered {
     pub(crate) fn new(
         source: Source,
-        tally: Tally,
+        tally: Box<Tally>,
         strip: Option<Strip>,
         tasks: TaskTracker,
     ) -> Self {
@@ -333,7 +333,7 @@ impl Drop for Metered {
 }
 
 /// Reads the short tail of an answer that its client did not wait for.
-async fn drain(mut source: Source, mut tally: Tally) {
+async fn drain(mut source: Source, mut tally: Box<Tally>) {
     let mut left = DRAIN_BYTES;
     let cut = tally.cut();
     let read = async {

@@ -131,8 +131,9 @@ impl std::fmt::Debug for Tally {
 
 impl Tally {
     /// From here on the receipt will be finished, whatever happens.
-    pub(crate) fn new(call: Call, receipt: Receipt, open: Open) -> Self {
-        Self {
+    /// In a box, because it is handed on often and is large.
+    pub(crate) fn new(call: Call, receipt: Receipt, open: Open) -> Box<Self> {
+        Box::new(Self {
             call,
             receipt,
             stage: Stage::Drafted(open),
@@ -144,7 +145,7 @@ impl Tally {
             job: None,
             hold: None,
             tries: None,
-        }
+        })
     }
 
     /// Asks the budgets whether the call may go on, by what is known of the request by now.

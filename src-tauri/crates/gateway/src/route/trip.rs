@@ -192,7 +192,7 @@ impl Stage<'_> {
         host: &str,
         secrets: Vec<Box<str>>,
         pass: Option<&PassInfo>,
-    ) -> Tally {
+    ) -> Box<Tally> {
         let known = || self.snapshot.keys.secrets_and(&secrets);
         let watch = self.snapshot.inspector.watch(&receipt, self.parts, known);
         if let Some(watch) = watch.clone() {
@@ -240,7 +240,7 @@ struct Journey<'a> {
     steps: VecDeque<Step>,
     /// How long the body was waited for.
     waited: Duration,
-    tally: Option<Tally>,
+    tally: Option<Box<Tally>>,
     /// Why the first target that could not be tried could not.
     refusal: Option<Refusal>,
     tried: usize,
@@ -302,7 +302,7 @@ impl<'a> Journey<'a> {
         self.tally.as_mut().expect("made with the first leg")
     }
 
-    fn take_tally(&mut self) -> Tally {
+    fn take_tally(&mut self) -> Box<Tally> {
         self.tally.take().expect("made with the first leg, and taken once at the end")
     }
 
