@@ -19,10 +19,14 @@
 //! Whatever passes by, a scanner holds no more than the path, one key and one kept value. It
 //! tolerates more than JSON inside skipped values and stops at garbage where it walks.
 
+mod outline;
+
 use std::borrow::Cow;
 use std::fmt;
 
 use memchr::memchr2;
+
+pub(crate) use outline::Outlines;
 
 use crate::request::TextCount;
 
@@ -66,6 +70,13 @@ pub(crate) trait Sink {
     fn counted(&mut self, _path: &[&str], _text: TextCount) {}
     /// A walked object or array is complete.
     fn left(&mut self, _path: &[&str]) {}
+
+    /// Whether it wants to hear of what has passed by in one piece without being kept.
+    const LEARNS: bool = false;
+
+    /// The inside of a string, or a number, of which nothing was kept. A string whose characters
+    /// were to be counted is told here alone.
+    fn passed(&mut self, _path: &[&str], _want: Want, _kind: Kind, _text: &[u8]) {}
 }
 
 /// A walked container that is still open. Its current step's text begins at `step`.
@@ -258,9 +269,13 @@ impl Scanner {
     }
 
     /// Takes a string value that came whole and plain.
-    fn whole_string(&mut self, bytes: &[u8], sink: &mut impl Sink) -> Option<usize> {
+    fn whole_string<S: Sink>(&mut self, bytes: &[u8], sink: &mut S) -> Option<usize> {
         let length = plain_string(&bytes[1..])?;
         match self.want {
+            Want::Skip | Want::Walk | Want::Count if S::LEARNS => {
+                let (want, text) = (self.want, &bytes[1..=length]);
+                self.with_path(|path| sink.passed(path, want, Kind::String, text));
+            }
             Want::Skip | Want::Walk => {}
             // The limit counts the quote it begins with and not the one it ends with.
             Want::Keep(limit) if length < limit => {
@@ -385,7 +400,7 @@ impl Scanner {
         taken
     }
 
-    fn in_literal(&mut self, bytes: &[u8], sink: &mut impl Sink) -> usize {
+    fn in_literal<S: Sink>(&mut self, bytes: &[u8], sink: &mut S) -> usize {
         let ends = |b: &u8| matches!(b, b',' | b'}' | b']' | b'"') || b.is_ascii_whitespace();
         let taken = bytes.iter().position(ends);
         if let (Some(length), Want::Keep(limit)) = (taken, self.want)
@@ -395,6 +410,13 @@ impl Scanner {
             self.with_path(|path| sink.kept(path, json));
             self.state = self.after_value();
             return length;
+        }
+        if S::LEARNS
+            && let (Some(length), Want::Skip) = (taken, self.want)
+            && matches!(bytes[0], b'-' | b'0'..=b'9')
+        {
+            let text = &bytes[..length];
+            self.with_path(|path| sink.passed(path, Want::Skip, Kind::Number, text));
         }
         self.keep(&bytes[..taken.unwrap_or(bytes.len())]);
         if taken.is_some() {
@@ -442,52 +464,16 @@ impl Scanner {
     /// Reads on inside a string. Returns how many bytes it took and whether its closing quote
     /// was the last of them.
     fn string_run(&mut self, bytes: &[u8], sink: &mut impl Sink) -> (usize, bool) {
-        let counts = self.want == Want::Count;
-        let mut text = TextCount::default();
-        let mut at = 0;
-        let mut ended = false;
-        while at < bytes.len() && !ended {
-            let rest = &bytes[at..];
-            match self.escape {
-                Escape::No => {
-                    let run = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
-                    if counts {
-                        text.add_utf8(&rest[..run]);
-                    }
-                    ended = rest.get(run) == Some(&b'"');
-                    if rest.get(run) == Some(&b'\\') {
-                        self.escape = Escape::Slash;
-                    }
-                    at += rest.len().min(run + 1);
-                }
-                Escape::Slash => {
-                    self.escape = match rest[0] {
-                        b'u' if counts => Escape::Hex { left: 4, unit: 0 },
-                        _ => Escape::No,
-                    };
-                    if counts && self.escape == Escape::No {
-                        text.spaced += 1;
-                    }
-                    at += 1;
-                }
-                Escape::Hex { left: 0, unit } => {
-                    text.add_utf16(unit);
-                    self.escape = Escape::No;
-                }
-                Escape::Hex { left, unit } => match (rest[0] as char).to_digit(16) {
-                    Some(digit) => {
-                        let unit = unit << 4 | digit as u16;
-                        self.escape = Escape::Hex { left: left - 1, unit };
-                        at += 1;
-                    }
-                    None => self.escape = Escape::No,
-                },
-            }
-        }
+        let (text, at, ended) = run_of_text(&mut self.escape, self.want, bytes);
         if text != TextCount::default() {
             self.with_path(|path| sink.counted(path, text));
         }
         (at, ended)
+    }
+
+    /// The document that begins here has been told of by other means.
+    pub(crate) fn pass(&mut self) {
+        self.state = State::Done;
     }
 
     fn with_path<R>(&self, tell: impl FnOnce(&[&str]) -> R) -> R {
@@ -499,6 +485,54 @@ impl Scanner {
         }
         tell(&path[..self.frames.len()])
     }
+}
+
+/// Reads on inside a string, at what may be in the middle of an escape: its characters, if they are
+/// wanted, how many bytes that took, and whether the closing quote was the last of them.
+fn run_of_text(escape: &mut Escape, want: Want, bytes: &[u8]) -> (TextCount, usize, bool) {
+    let counts = want == Want::Count;
+    let mut text = TextCount::default();
+    let mut at = 0;
+    let mut ended = false;
+    while at < bytes.len() && !ended {
+        let rest = &bytes[at..];
+        match *escape {
+            Escape::No => {
+                let run = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+                if counts {
+                    text.add_utf8(&rest[..run]);
+                }
+                ended = rest.get(run) == Some(&b'"');
+                if rest.get(run) == Some(&b'\\') {
+                    *escape = Escape::Slash;
+                }
+                at += rest.len().min(run + 1);
+            }
+            Escape::Slash => {
+                *escape = match rest[0] {
+                    b'u' if counts => Escape::Hex { left: 4, unit: 0 },
+                    _ => Escape::No,
+                };
+                if counts && *escape == Escape::No {
+                    text.spaced += 1;
+                }
+                at += 1;
+            }
+            Escape::Hex { left: 0, unit } => {
+                text.add_utf16(unit);
+                *escape = Escape::No;
+            }
+            Escape::Hex { left, unit } => match (rest[0] as char).to_digit(16) {
+                Some(digit) => {
+                    let unit = unit << 4 | digit as u16;
+                    *escape = Escape::Hex { left: left - 1, unit };
+                    at += 1;
+                }
+                None => *escape = Escape::No,
+            },
+        }
+    }
+    (text, at, ended)
 }
 
 /// Wants nothing.

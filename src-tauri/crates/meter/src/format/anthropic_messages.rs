@@ -49,6 +49,10 @@ impl Shape for Messages {
         }
     }
 
+    fn wants_alike(&self) -> bool {
+        true
+    }
+
     fn kept(&mut self, path: &[&str], json: &str, answer: &mut Answer) {
         match path {
             ["type"] => self.is_end = json == "\"message_stop\"",

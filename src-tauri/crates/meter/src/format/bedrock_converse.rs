@@ -36,6 +36,10 @@ impl Shape for Converse {
         }
     }
 
+    fn wants_alike(&self) -> bool {
+        true
+    }
+
     fn kept(&mut self, path: &[&str], json: &str, answer: &mut Answer) {
         match path {
             ["usage"] => answer.snapshot(json),

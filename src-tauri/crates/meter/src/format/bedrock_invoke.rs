@@ -108,6 +108,10 @@ impl Shape for Invoke {
         }
     }
 
+    fn wants_alike(&self) -> bool {
+        true
+    }
+
     fn kept(&mut self, path: &[&str], json: &str, answer: &mut Answer) {
         let add = |place: &mut Option<Count>| {
             if let Some(count) = Count::parse(json) {

@@ -51,6 +51,10 @@ impl Shape for Chat {
         }
     }
 
+    fn wants_alike(&self) -> bool {
+        true
+    }
+
     fn kept(&mut self, path: &[&str], json: &str, answer: &mut Answer) {
         match path {
             ["type" | "event_type"] => {

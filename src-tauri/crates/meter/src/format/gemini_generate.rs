@@ -47,6 +47,10 @@ impl Shape for Generate {
         }
     }
 
+    fn wants_alike(&self) -> bool {
+        true
+    }
+
     fn kept(&mut self, path: &[&str], json: &str, answer: &mut Answer) {
         match path {
             ["modelVersion" | "model_version"] => name(&mut answer.model, json),

@@ -27,6 +27,10 @@ impl Shape for Chat {
         }
     }
 
+    fn wants_alike(&self) -> bool {
+        true
+    }
+
     fn kept(&mut self, path: &[&str], json: &str, answer: &mut Answer) {
         match path {
             [.., "model_instance_id"] => name(&mut answer.model, json),

@@ -210,6 +210,12 @@ trait Shape: Send + Sync {
     /// What to do with a value.
     fn want(&mut self, path: &[&str], kind: Kind) -> Want;
 
+    /// Whether what it wants depends on nothing but path and kind, and asking it twice is the same
+    /// as asking once. Then documents that look alike are compared instead of read again.
+    fn wants_alike(&self) -> bool {
+        false
+    }
+
     /// A value that was to be kept.
     fn kept(&mut self, path: &[&str], json: &str, answer: &mut Answer);
 

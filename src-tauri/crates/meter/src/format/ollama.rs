@@ -52,6 +52,10 @@ impl Shape for Ollama {
         }
     }
 
+    fn wants_alike(&self) -> bool {
+        true
+    }
+
     fn kept(&mut self, path: &[&str], json: &str, answer: &mut Answer) {
         match path {
             ["model"] => name(&mut answer.model, json),

@@ -85,6 +85,10 @@ impl Shape for Chat {
         }
     }
 
+    fn wants_alike(&self) -> bool {
+        true
+    }
+
     fn kept(&mut self, path: &[&str], json: &str, answer: &mut Answer) {
         match path {
             ["id"] => name(&mut answer.id, json),

@@ -59,6 +59,10 @@ impl Shape for Responses {
         }
     }
 
+    fn wants_alike(&self) -> bool {
+        true
+    }
+
     fn kept(&mut self, path: &[&str], json: &str, answer: &mut Answer) {
         match inner(path) {
             ["error", ..] => self.event.trouble.kept(inner(path), json),

@@ -5,7 +5,7 @@ use std::fmt;
 use super::answer::{Answer, name};
 use super::framing::{Declared, Document, Framing, Parts};
 use super::{End, Format, NAME_LIMIT, Reading, Seen, Shape, outcome, shape_of, trouble};
-use crate::json::{Kind, Scanner, Sink, Want};
+use crate::json::{Kind, Outlines, Scanner, Sink, Want};
 use crate::provider::{Provider, Reasoning};
 use crate::request::{Asked, TextCount};
 use crate::usage::Count;
@@ -16,6 +16,8 @@ pub struct Reader {
     pub(super) declared: Declared,
     pub(super) framing: Framing,
     pub(super) scanner: Scanner,
+    /// Of documents of this stream, where its format can be read by them.
+    pub(super) outlines: Outlines,
     pub(super) shape: Box<dyn Shape>,
     pub(super) answer: Answer,
     pub(super) reasoning: Reasoning,
@@ -48,6 +50,7 @@ impl Reader {
             declared: Declared::default(),
             framing: Framing::default(),
             scanner: Scanner::default(),
+            outlines: Outlines::default(),
             shape: shape_of(format),
             answer: Answer::default(),
             reasoning: provider.reasoning,
@@ -107,8 +110,22 @@ const REQUEST_ID_HEADERS: [&str; 6] = [
 impl Parts for Reader {
     fn bytes(&mut self, bytes: &[u8]) -> usize {
         let is_refused = self.is_refused() || self.refused.is_some();
+        // One document alone is like no other.
+        let may_repeat =
+            self.read > 0 && !is_refused && self.scanner.is_fresh() && self.shape.wants_alike();
         let mut view = View { shape: &mut *self.shape, answer: &mut self.answer, is_refused };
-        self.scanner.push(bytes, &mut view)
+        if !may_repeat {
+            return self.scanner.push(bytes, &mut view);
+        }
+        if let Some(length) = self.outlines.tell(bytes, &mut view) {
+            self.scanner.pass();
+            return length;
+        }
+        let length = self.scanner.push(bytes, &mut view);
+        if self.scanner.is_complete() {
+            self.outlines.learn(&bytes[..length], &mut view);
+        }
+        length
     }
 
     fn is_complete(&self) -> bool {

@@ -15,7 +15,7 @@ impl Reader {
         let answer = &self.answer;
         let raw = answer.held_raw();
         let usage: usize = answer.usage.all().map(|(path, value)| path.len() + value.len()).sum();
-        self.scanner.held() + raw + usage
+        self.scanner.held() + self.outlines.held() + raw + usage
     }
 }
 

@@ -15,7 +15,12 @@ pub(super) struct Pattern(Vec<Segment>);
 enum Segment {
     Text(Box<str>),
     /// Some text between two that are known.
-    Some { what: What, open: Box<str>, begins: Box<str>, close: Box<str> },
+    Some {
+        what: What,
+        open: Box<str>,
+        begins: Box<str>,
+        close: Box<str>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
