@@ -5,8 +5,9 @@
 //! keeps its usage. A power cut may take what the system had not written out yet, at most
 //! the last half minute or so, and never leaves the ledger torn.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::path::Path;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -78,6 +79,9 @@ struct Desk {
     counters: Arc<Counters>,
     overflow: Arc<Mutex<Spill>>,
     last_minted: AtomicI64,
+    /// What makes ids random: its keys are, and nothing comes twice. The system is asked once.
+    randomness: RandomState,
+    minted: AtomicU64,
     /// How many [`Permit`]s are given out.
     permits: Arc<AtomicUsize>,
 }
@@ -147,6 +151,8 @@ impl Ledger {
             counters,
             overflow,
             last_minted: AtomicI64::new(seed),
+            randomness: RandomState::new(),
+            minted: AtomicU64::new(0),
             permits: Arc::default(),
         };
         Self { desk: Arc::new(desk), listeners, writer }
@@ -233,8 +239,8 @@ impl Recorder {
     /// A new id. Ids grow, also when the clock is set back; but not after one that was far
     /// ahead, which would date every later receipt.
     pub fn mint(&self, now: Timestamp) -> ReceiptId {
-        // Without randomness the id is still unique in this ledger.
-        let random = getrandom::u64().unwrap_or_default();
+        let count = self.desk.minted.fetch_add(1, Ordering::Relaxed);
+        let random = self.desk.randomness.hash_one(count);
         // A clock that was set back lives through milliseconds twice, hardly through the same part
         // of one.
         let at = now.millis() << 12 | (random >> 52) as i64;
