@@ -19,12 +19,16 @@ enum Command {
     /// Do one work so many times
     #[command(hide = true)]
     Repeat { work: usize, times: u64 },
+    /// Be the bare upstream
+    #[command(hide = true)]
+    Upstream,
 }
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     match arguments.command {
         Some(Command::Repeat { work, times }) => bench::micro::repeat(work, times),
+        Some(Command::Upstream) => bench::upstream::serve()?,
         None => bench::micro::run(if arguments.keep { Keep::Yes } else { Keep::No })?,
     }
     Ok(())
