@@ -1,7 +1,7 @@
 //! `config.toml`. The program keeps its reader to itself, so its file is read here, beside the
 //! two things that it wants from its neighbours.
 
-#[path = "../../../src-tauri/src/config.rs"]
+#[path = "../../../src-tauri/src/config/mod.rs"]
 #[expect(dead_code, reason = "a test of its reader asks for less than the program")]
 mod reader;
 
