@@ -277,7 +277,12 @@ impl Other {
         });
         let mut later = Vec::new();
         for ordinal in settled {
-            let Some(here) = ours.row(ordinal)? else { continue };
+            // It may have been recorded a moment ago, in a lane that was not there before.
+            let here = ours.at_one_instant(|| {
+                ours.refresh()?;
+                ours.row(ordinal)
+            });
+            let Some(here) = here? else { continue };
             let mut find = self.db.prepare_cached(receipt_row::ONE)?;
             let there = find.query_row([ordinal], |row| Ok(self.receipt(row)));
             let (Ok(Ok(there)), Ok(awaited)) =
