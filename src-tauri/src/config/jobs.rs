@@ -135,7 +135,7 @@ pub(super) fn otlp(entry: &OtlpEntry) -> anyhow::Result<OtlpPlan> {
     if let Some(seconds) = every_seconds.filter(|seconds| !(1..=3600).contains(seconds)) {
         bail!("[otlp]: every_seconds = `{seconds}` is out of range\nallowed: 1 to 3600");
     }
-    let every = seconds(*every_seconds, Duration::from_secs(60));
+    let every = Duration::from_secs(every_seconds.unwrap_or(60));
     Ok(OtlpPlan { endpoint: url, trace_url: trace_url.clone(), propagate: *propagate, every })
 }
 
@@ -164,7 +164,11 @@ pub(super) fn price_refresh(entry: &PriceRefreshEntry) -> anyhow::Result<PriceRe
         url,
         public_key,
         every: every_hours.map(|hours| Duration::from_secs(hours * 60 * 60)),
-        patience: seconds(*timeout_seconds, Duration::from_secs(60)),
+        patience: seconds(
+            "[price_refresh]: timeout_seconds",
+            *timeout_seconds,
+            Duration::from_secs(60),
+        )?,
     })
 }
 

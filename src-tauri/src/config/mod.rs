@@ -174,6 +174,9 @@ impl Config {
         let listen = match file.listen {
             None => default_listen(),
             Some(OneOrMany::One(one)) => vec![address(&one)?],
+            Some(OneOrMany::Many(many)) if many.is_empty() => {
+                bail!("listen = [] names nowhere to listen\nallowed: one `ADDRESS:PORT` or more")
+            }
             Some(OneOrMany::Many(many)) => {
                 many.iter().map(|a| address(a)).collect::<Result<_, _>>()?
             }
@@ -189,8 +192,16 @@ impl Config {
             allowed_hosts: file.allowed_hosts,
             local_process: file.attribution.local_process,
             providers,
-            idle_timeout: seconds(file.idle_timeout_seconds, Timeouts::default().upstream_silence),
-            connect_timeout: seconds(file.connect_timeout_seconds, Timeouts::default().connect),
+            idle_timeout: seconds(
+                "idle_timeout_seconds",
+                file.idle_timeout_seconds,
+                Timeouts::default().upstream_silence,
+            )?,
+            connect_timeout: seconds(
+                "connect_timeout_seconds",
+                file.connect_timeout_seconds,
+                Timeouts::default().connect,
+            )?,
             prune: file.prune.map(|entry| jobs::prune(&entry, &backup)).transpose()?,
             backup,
             alerts: rules::alerts(file.alerts, file.quiet_hours)?,
@@ -204,8 +215,12 @@ impl Config {
     }
 }
 
-fn seconds(given: Option<u64>, default: Duration) -> Duration {
-    given.map_or(default, Duration::from_secs)
+/// A time that something may take: never none at all.
+fn seconds(name: &str, given: Option<u64>, default: Duration) -> anyhow::Result<Duration> {
+    match given {
+        Some(0) => bail!("{name} = `0` would end everything at once\nallowed: 1 or more"),
+        given => Ok(given.map_or(default, Duration::from_secs)),
+    }
 }
 
 /// Both loopback addresses, so that `localhost` works whichever way it resolves.
@@ -230,6 +245,14 @@ mod tests {
     use meter::provider::{Auth, Hosting};
 
     use super::*;
+
+    #[test]
+    fn what_could_never_serve_is_refused() {
+        assert!(refusal("listen = []").contains("nowhere to listen"));
+        for name in ["idle_timeout_seconds", "connect_timeout_seconds"] {
+            assert!(refusal(&format!("{name} = 0")).contains(&format!("{name} = `0`")));
+        }
+    }
 
     fn refusal(text: &str) -> String {
         format!("{:#}", Config::parse(text).unwrap_err())
