@@ -20,13 +20,15 @@
 //! tolerates more than JSON inside skipped values and stops at garbage where it walks.
 
 mod outline;
+#[cfg(test)]
+mod tests;
+mod text;
 
-use std::borrow::Cow;
 use std::fmt;
 
-use memchr::memchr2;
-
 pub(crate) use outline::Outlines;
+use text::{Escape, close_string, plain_string, push_unescaped, run_of_text, text_of};
+pub(crate) use text::{plain, push_plain};
 
 use crate::request::TextCount;
 
@@ -108,13 +110,6 @@ enum State {
     After,
     Done,
     Broken,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Escape {
-    No,
-    Slash,
-    Hex { left: u8, unit: u16 },
 }
 
 /// Walks one document.
@@ -487,54 +482,6 @@ impl Scanner {
     }
 }
 
-/// Reads on inside a string, at what may be in the middle of an escape: its characters, if they are
-/// wanted, how many bytes that took, and whether the closing quote was the last of them.
-fn run_of_text(escape: &mut Escape, want: Want, bytes: &[u8]) -> (TextCount, usize, bool) {
-    let counts = want == Want::Count;
-    let mut text = TextCount::default();
-    let mut at = 0;
-    let mut ended = false;
-    while at < bytes.len() && !ended {
-        let rest = &bytes[at..];
-        match *escape {
-            Escape::No => {
-                let run = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
-                if counts {
-                    text.add_utf8(&rest[..run]);
-                }
-                ended = rest.get(run) == Some(&b'"');
-                if rest.get(run) == Some(&b'\\') {
-                    *escape = Escape::Slash;
-                }
-                at += rest.len().min(run + 1);
-            }
-            Escape::Slash => {
-                *escape = match rest[0] {
-                    b'u' if counts => Escape::Hex { left: 4, unit: 0 },
-                    _ => Escape::No,
-                };
-                if counts && *escape == Escape::No {
-                    text.spaced += 1;
-                }
-                at += 1;
-            }
-            Escape::Hex { left: 0, unit } => {
-                text.add_utf16(unit);
-                *escape = Escape::No;
-            }
-            Escape::Hex { left, unit } => match (rest[0] as char).to_digit(16) {
-                Some(digit) => {
-                    let unit = unit << 4 | digit as u16;
-                    *escape = Escape::Hex { left: left - 1, unit };
-                    at += 1;
-                }
-                None => *escape = Escape::No,
-            },
-        }
-    }
-    (text, at, ended)
-}
-
 /// Wants nothing.
 struct Nobody;
 
@@ -544,190 +491,11 @@ impl Sink for Nobody {
     }
 }
 
-/// How long the text of a string is, if all of it has come and nothing in it is escaped.
-fn plain_string(bytes: &[u8]) -> Option<usize> {
-    memchr2(b'"', b'\\', bytes).filter(|end| bytes[*end] == b'"')
-}
-
-/// Bytes as text; nearly always they are.
-fn text_of(bytes: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => text.into(),
-        Err(_) => String::from_utf8_lossy(bytes),
-    }
-}
-
 fn push_decimal(text: &mut String, number: u32) {
     use std::fmt::Write as _;
     if number < 10 {
         text.push(char::from(b'0' + number as u8));
     } else {
         write!(text, "{number}").expect("strings take all");
-    }
-}
-
-/// Cuts back to the last whole character or escape, and puts the closing quote.
-fn close_string(token: &mut Vec<u8>) {
-    while token.last().is_some_and(|b| b & 0xc0 == 0x80) && std::str::from_utf8(token).is_err() {
-        token.pop();
-    }
-    if token.last().is_some_and(|b| *b >= 0xc0) {
-        token.pop();
-    }
-    if let Some(cut) = open_escape(token) {
-        token.truncate(cut);
-    }
-    token.push(b'"');
-}
-
-/// Where an escape begins that does not end within the text.
-fn open_escape(text: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    while let Some(slash) = memchr::memchr(b'\\', &text[at..]).map(|found| at + found) {
-        let long = if text.get(slash + 1) == Some(&b'u') { 6 } else { 2 };
-        if slash + long > text.len() {
-            return Some(slash);
-        }
-        at = slash + long;
-    }
-    None
-}
-
-/// Appends the text of a JSON string given without its quotes.
-fn push_unescaped(out: &mut String, inner: &[u8]) {
-    let text = text_of(inner);
-    if !inner.contains(&b'\\') {
-        out.push_str(&text);
-        return;
-    }
-    match serde_json::from_str::<String>(&format!("\"{text}\"")) {
-        Ok(text) => out.push_str(&text),
-        Err(_) => out.push_str(&text),
-    }
-}
-
-/// The text of a JSON string with its quotes, or of any other scalar as it stands.
-pub(crate) fn plain(json: &str) -> String {
-    let mut out = String::new();
-    push_plain(&mut out, json);
-    out
-}
-
-/// The same, behind what is there.
-pub(crate) fn push_plain(out: &mut String, json: &str) {
-    match json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-        Some(inner) => push_unescaped(out, inner.as_bytes()),
-        None => out.push_str(json),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Writes down everything it is told.
-    #[derive(Default)]
-    struct Notes {
-        kept: Vec<(String, String)>,
-        left: Vec<String>,
-        text: TextCount,
-    }
-
-    impl Sink for Notes {
-        fn want(&mut self, path: &[&str], kind: Kind) -> Want {
-            match (path, kind) {
-                (["count"] | ["list", _, "count"], _) => Want::Count,
-                (["skip"], _) => Want::Skip,
-                (["cut"], _) => Want::Keep(8),
-                (["whole"], _) | (_, Kind::String | Kind::Number | Kind::Bool | Kind::Null) => {
-                    Want::Keep(100)
-                }
-                (_, Kind::Object | Kind::Array) => Want::Walk,
-            }
-        }
-
-        fn kept(&mut self, path: &[&str], json: &str) {
-            self.kept.push((path.join("/"), json.into()));
-        }
-
-        fn counted(&mut self, _path: &[&str], text: TextCount) {
-            self.text.spaced += text.spaced;
-            self.text.dense += text.dense;
-        }
-
-        fn left(&mut self, path: &[&str]) {
-            self.left.push(path.join("/"));
-        }
-    }
-
-    const DOCUMENT: &str = r#" {"a":1.5e3, "list":[true,{"count":"x\"日\u65e5\ud83d\ude00"},[null]],
-        "skip":{"a":["}",{}]},"whole":{"b" : [1,"]\""]},"cut":"12345678\n", "u\u0073e":"", "e":[],
-        "count":{"k":"ab"}} "#;
-
-    fn check(notes: &Notes) {
-        let kept: Vec<(&str, &str)> =
-            notes.kept.iter().map(|(path, json)| (&**path, &**json)).collect();
-        assert_eq!(
-            kept,
-            [
-                ("a", "1.5e3"),
-                ("list/0", "true"),
-                ("list/2/0", "null"),
-                ("whole", r#"{"b" : [1,"]\""]}"#),
-                ("cut", r#""1234567""#),
-                ("use", r#""""#),
-            ]
-        );
-        assert_eq!(notes.left, ["list/1", "list/2", "list", "e", ""]);
-        assert_eq!(notes.text, TextCount { spaced: 2 + 3, dense: 3 });
-    }
-
-    #[test]
-    fn only_what_was_asked_for_is_handed_over_however_it_is_split() {
-        for split in 0..DOCUMENT.len() {
-            let (mut notes, mut scanner) = (Notes::default(), Scanner::default());
-            let (head, tail) = DOCUMENT.as_bytes().split_at(split);
-            scanner.push(head, &mut notes);
-            scanner.push(tail, &mut notes);
-            assert!(scanner.is_complete(), "split at {split}");
-            check(&notes);
-        }
-        let (mut notes, mut scanner) = (Notes::default(), Scanner::default());
-        for byte in DOCUMENT.as_bytes() {
-            scanner.push(&[*byte], &mut notes);
-        }
-        check(&notes);
-    }
-
-    #[test]
-    fn a_document_ends_with_its_last_bracket() {
-        let mut scanner = Scanner::default();
-        assert_eq!(scanner.push(b"{\"a\":{}} {", &mut Notes::default()), 8);
-        assert!(scanner.is_complete());
-        scanner.reset();
-        assert!(scanner.is_fresh());
-    }
-
-    #[test]
-    fn garbage_is_noticed_and_never_panics() {
-        for text in ["}", "{]", "[}", "{1:2}", "hello", "[1 2]", "{\"a\" 1}", "{,}", "[,]"] {
-            let mut scanner = Scanner::default();
-            scanner.push(text.as_bytes(), &mut Notes::default());
-            assert!(scanner.is_broken(), "{text}");
-        }
-        let mut scanner = Scanner::default();
-        scanner.push(&b"[".repeat(100_000), &mut Notes::default());
-        assert!(!scanner.is_complete() && scanner.held() < 4096);
-    }
-
-    #[test]
-    fn a_cut_string_stays_json() {
-        for (whole, cut) in
-            [("1234567", "1234567"), ("12345日", "12345"), ("12345\\u00e9", "12345")]
-        {
-            let mut notes = Notes::default();
-            Scanner::default().push(format!("{{\"cut\":\"{whole}89\"}}").as_bytes(), &mut notes);
-            assert_eq!(plain(&notes.kept[0].1), cut);
-        }
     }
 }

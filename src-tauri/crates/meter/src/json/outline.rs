@@ -8,7 +8,8 @@ use std::ops::Range;
 
 use memchr::memchr2;
 
-use super::{Escape, Kind, MAX_DEPTH, Scanner, Sink, Want, run_of_text};
+use super::text::{Escape, run_of_text};
+use super::{Kind, MAX_DEPTH, Scanner, Sink, Want};
 use crate::request::TextCount;
 
 /// Bytes of a document that is worth an outline.
