@@ -36,7 +36,7 @@ use crate::snapshot::Snapshot;
 use attempts::Tries;
 pub(crate) use attempts::{Came, Failed};
 
-use crate::{Finish, Finished, Limits, Open, poll, tags, valuation};
+use crate::{Finish, Finished, Limits, Open, Outcome, poll, tags, valuation};
 
 /// Response headers that may carry a request id, where the provider's file names none.
 const REQUEST_ID_HEADERS: [&str; 6] = [
@@ -517,6 +517,41 @@ impl Tally {
             Stage::Opened(finish) => finish,
         };
         self.note_asked();
+        self.note_end(lines);
+        if !self.is_between_tries() {
+            self.note_attempt(attempt_end, how);
+        }
+        let outcome = self.value(lines, reported);
+        let receipt = &mut self.receipt;
+        let is_settled = receipt.cost.is_some();
+        receipt.reserved = receipt.reserved.filter(|_| !is_settled);
+        let spent = receipt.cost.filter(|_| receipt.currency == Currency::USD);
+        let used = receipt.input_tokens().saturating_add(receipt.output_tokens());
+        let used = (receipt.usage_state != UsageState::Missing).then_some(used);
+        if let Some(tries) = self.tries.take() {
+            tries.add_to(receipt);
+        }
+        if let Some(watch) = self.call.watch.take() {
+            watch.over(receipt);
+        }
+        if let Some(wish) = &mut self.call.wish {
+            self.call.upload.asked(|asked| wish.take_down(receipt, asked));
+        }
+        if outcome.is_some() {
+            self.call.snapshot.budgets.stir();
+        }
+        let receipt = self.blank_out();
+        let served = receipt.model.clone();
+        let (parent, limits) = (self.call.parent, self.limits.take());
+        finish(Finished { receipt, outcome, parent, limits });
+        // After the receipt is on its way: who counts anew finds it here or there.
+        if let Some(hold) = self.hold.take() {
+            hold.settle(spent, used, served);
+        }
+    }
+
+    /// Who called, how much came, when it ended.
+    fn note_end(&mut self, lines: &[UsageLine]) {
         let is_between = self.is_between_tries();
         let receipt = &mut self.receipt;
         if is_between {
@@ -538,56 +573,34 @@ impl Tally {
         if jumped {
             receipt.anomalies.push(Anomaly::ClockJumped);
         }
-        let attempt = Attempt {
+    }
+
+    fn note_attempt(&mut self, ended: AttemptEnd, how: Option<Ending>) {
+        let receipt = &mut self.receipt;
+        receipt.attempts.push(Attempt {
             provider: receipt.provider.clone(),
             model: receipt.model_requested.clone(),
             http_status: how.and(receipt.http_status),
             started_ms: self.tried_ms,
             duration_ms: receipt.latency_ms.saturating_sub(self.tried_ms),
-            ended: attempt_end,
+            ended,
             cost: None,
             chosen: None,
-        };
-        let tries = self.tries.take();
-        if !is_between {
-            receipt.attempts.push(attempt);
-        }
+        });
+    }
+
+    /// The price, and what a poll told of the job it asks about, at that job's price.
+    fn value(&mut self, lines: &[UsageLine], reported: Option<ReportedCost>) -> Option<Outcome> {
+        let receipt = &mut self.receipt;
         let (book, host) = (&*self.call.snapshot.book, &*self.call.host);
-        let outcome = if receipt.kind == Kind::Poll {
-            valuation::value(receipt, book, host, &[], None);
-            self.job.take().and_then(|mut job| {
-                valuation::value(&mut job, book, host, &poll::counted(lines), reported);
-                poll::outcome(*job, receipt)
-            })
-        } else {
+        if receipt.kind != Kind::Poll {
             valuation::value(receipt, book, host, lines, reported);
-            None
-        };
-        let is_settled = receipt.cost.is_some();
-        receipt.reserved = receipt.reserved.filter(|_| !is_settled);
-        let spent = receipt.cost.filter(|_| receipt.currency == Currency::USD);
-        let used = receipt.input_tokens().saturating_add(receipt.output_tokens());
-        let used = (receipt.usage_state != UsageState::Missing).then_some(used);
-        if let Some(tries) = tries {
-            tries.add_to(receipt);
+            return None;
         }
-        if let Some(watch) = self.call.watch.take() {
-            watch.over(receipt);
-        }
-        if let Some(wish) = &mut self.call.wish {
-            self.call.upload.asked(|asked| wish.take_down(receipt, asked));
-        }
-        if outcome.is_some() {
-            self.call.snapshot.budgets.stir();
-        }
-        let receipt = self.blank_out();
-        let served = receipt.model.clone();
-        let (parent, limits) = (self.call.parent, self.limits.take());
-        finish(Finished { receipt, outcome, parent, limits });
-        // After the receipt is on its way: who counts anew finds it here or there.
-        if let Some(hold) = self.hold.take() {
-            hold.settle(spent, used, served);
-        }
+        valuation::value(receipt, book, host, &[], None);
+        let mut job = self.job.take()?;
+        valuation::value(&mut job, book, host, &poll::counted(lines), reported);
+        poll::outcome(*job, receipt)
     }
 }
 
