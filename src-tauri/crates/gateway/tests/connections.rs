@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use meter::receipt::Status;
-use rig::{Answer, Got, PATIENCE, Rig, chunk, json, post, upstream};
+use rig::{Answer, Got, PATIENCE, Rig, chunk, json, keeping_alive, post, upstream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 #[tokio::test]
@@ -53,18 +53,7 @@ async fn calls_one_after_another_share_a_connection_however_their_answers_end() 
 
 #[tokio::test]
 async fn a_body_in_chunks_leaves_its_connection_to_the_next_call() {
-    let opened = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&opened);
-    let address = upstream(move |mut stream| {
-        count.fetch_add(1, Ordering::SeqCst);
-        async move {
-            while Got::read(&mut stream).await?.is_some() {
-                stream.write_all(json("200 OK", "{}").as_bytes()).await?;
-            }
-            Ok(())
-        }
-    })
-    .await;
+    let (address, opened) = keeping_alive().await;
     let mut rig = Rig::before(address).await;
     let head =
         "POST /up/v1/chat/completions HTTP/1.1\r\nhost: HOST\r\ntransfer-encoding: chunked\r\n\r\n";

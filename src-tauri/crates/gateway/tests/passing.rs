@@ -142,18 +142,7 @@ async fn frames_are_passed_on_when_they_come_not_when_they_are_enough() {
 
 #[tokio::test]
 async fn connections_are_kept_and_used_again_on_both_legs() {
-    let connections = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let count = std::sync::Arc::clone(&connections);
-    let address = upstream(move |mut stream| {
-        count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        async move {
-            while Got::read(&mut stream).await?.is_some() {
-                stream.write_all(json("200 OK", "{}").as_bytes()).await?;
-            }
-            Ok(())
-        }
-    })
-    .await;
+    let (address, connections) = rig::keeping_alive().await;
     let mut rig = Rig::before(address).await;
     let mut client = rig.connect().await;
     let mut receipts = Vec::new();

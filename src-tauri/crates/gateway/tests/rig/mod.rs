@@ -158,6 +158,23 @@ where
     address
 }
 
+/// An upstream that answers every request of a connection with `{}`, and how many it was opened.
+pub(crate) async fn keeping_alive() -> (SocketAddr, Arc<AtomicUsize>) {
+    let opened = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&opened);
+    let address = upstream(move |mut stream| {
+        count.fetch_add(1, Ordering::SeqCst);
+        async move {
+            while Got::read(&mut stream).await?.is_some() {
+                stream.write_all(json("200 OK", "{}").as_bytes()).await?;
+            }
+            Ok(())
+        }
+    })
+    .await;
+    (address, opened)
+}
+
 /// An upstream that takes one request at a time, tells what it got and answers with these bytes.
 pub(crate) async fn answering(
     answer: impl Into<Vec<u8>>,
