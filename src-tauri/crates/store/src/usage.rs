@@ -241,8 +241,10 @@ impl Questions {
         if tells_use(selection, by) && self.sorting_from()?.is_some() {
             return Ok((&[Rows::Quarters], &[Rows::Quarters]));
         }
-        let roads = if selection.by_road && by.iter().all(|one| is_of_roads(one)) { 0 } else { 1 };
-        Ok((&ROWS[3 * roads..], &ROWS_OF_DAYS[roads..]))
+        Ok(match selection.by_road && by.iter().all(|one| is_of_roads(one)) {
+            true => (&ROWS_BY_ROAD, &ROWS_OF_DAYS_BY_ROAD),
+            false => (&ROWS, &ROWS_OF_DAYS),
+        })
     }
 
     /// How many receipts a filter selects.
@@ -546,9 +548,11 @@ fn is_of_roads(dimension: &Dimension) -> bool {
     }
 }
 
-/// What answers for figures, the coarsest first; after the first three it tells lanes apart, too.
-/// Where roads are not sealed yet, lanes answer.
-const ROWS: &[Rows] = &[
+/// What answers for figures, the coarsest first.
+const ROWS: [Rows; 4] = [Rows::Months, Rows::Weeks, Rows::Days, Rows::Quarters];
+
+/// The same where lanes of a road are one. Where roads are not sealed yet, lanes answer.
+const ROWS_BY_ROAD: [Rows; 7] = [
     Rows::MonthsOfRoads,
     Rows::WeeksOfRoads,
     Rows::DaysOfRoads,
@@ -558,8 +562,9 @@ const ROWS: &[Rows] = &[
     Rows::Quarters,
 ];
 
-/// Weeks and months cannot tell what a day cost. Roads first, as above.
-const ROWS_OF_DAYS: &[Rows] = &[Rows::DaysOfRoads, Rows::Days, Rows::Quarters];
+/// Weeks and months cannot tell what a day cost.
+const ROWS_OF_DAYS: [Rows; 2] = [Rows::Days, Rows::Quarters];
+const ROWS_OF_DAYS_BY_ROAD: [Rows; 3] = [Rows::DaysOfRoads, Rows::Days, Rows::Quarters];
 
 /// What is added up of the cells of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
