@@ -62,8 +62,19 @@ impl Subject {
         let port: u16 = line.trim().parse().context("the bare upstream did not say its port")?;
         let version = concat!("hyper 1, one thread, bench ", env!("CARGO_PKG_VERSION")).into();
         let address = ([127, 0, 0, 1], port).into();
-        Ok(Self {
-            name: "bare",
+        Ok(Self::of("bare", version, address, child, folder))
+    }
+
+    /// One that wants nothing special.
+    fn of(
+        name: &'static str,
+        version: String,
+        address: SocketAddr,
+        child: Child,
+        folder: TempDir,
+    ) -> Self {
+        Self {
+            name,
             version,
             address,
             prefix: "",
@@ -73,7 +84,7 @@ impl Subject {
             ledger: None,
             child,
             folder,
-        })
+        }
     }
 
     /// Starts `command`, which is to listen at `address`, and waits until it does.
@@ -88,18 +99,7 @@ impl Subject {
         let out = File::create(&log)?;
         command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
         let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
-        let mut subject = Self {
-            name,
-            version,
-            address,
-            prefix: "",
-            headers: String::new(),
-            share: 100,
-            takes_uploads: true,
-            ledger: None,
-            child,
-            folder,
-        };
+        let mut subject = Self::of(name, version, address, child, folder);
         subject.wait_until_open().with_context(|| output(name, &log))?;
         Ok(subject)
     }
